@@ -1,0 +1,30 @@
+"""Image to body keypoints with OpenPose's body network: a leaf, importing none of its siblings.
+
+skeleton: joints, limbs, colours. person: one person's keypoints, ranking. network: the torch
+module and its weights. geometry, detect, decode: image to people. json_format: OpenPose JSON and
+ComfyUI's POSE_KEYPOINT. preview: stick figures.
+"""
+
+from .detect import detect_people, network_input
+from .json_format import frame_of, load_people, people_of, save_people
+from .network import BodyChannels, BodyNetwork, load_body_network, published_state_dict
+from .person import Person, rank_people
+from .preview import draw_people
+from .skeleton import Joint
+
+__all__ = [
+    "BodyChannels",
+    "BodyNetwork",
+    "Joint",
+    "Person",
+    "detect_people",
+    "draw_people",
+    "frame_of",
+    "load_body_network",
+    "load_people",
+    "network_input",
+    "people_of",
+    "published_state_dict",
+    "rank_people",
+    "save_people",
+]

@@ -1,0 +1,74 @@
+"""One person's 18 joints, and the order in which several people are offered.
+
+A missing joint is said by its confidence, never guessed from its coordinates, so that a joint
+at the very edge of the picture counts. The first person of a ranked list is the one that a
+try-on should dress: the largest, then the most complete, then the most central.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .skeleton import JOINTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Person:
+    """A detected person.
+
+    keypoints: float32 [18,3], rows (x, y, confidence) in image pixels, OpenPose-18 order;
+    confidence 0 means missing, and then x and y are 0. score: the evidence per joint.
+    Raises ValueError where keypoints have another shape, are not finite or where a confidence
+    is negative.
+    """
+
+    keypoints: NDArray[np.float32]
+    score: float
+
+    def __post_init__(self) -> None:
+        if self.keypoints.shape != (JOINTS, 3):
+            raise ValueError(f"Keypoints must have shape (18, 3), got {self.keypoints.shape}.")
+        if not np.isfinite(self.keypoints).all():
+            raise ValueError("Keypoints must be finite numbers, but hold NaN or infinity.")
+        if (self.keypoints[:, 2] < 0).any():
+            lowest = float(self.keypoints[:, 2].min())
+            raise ValueError(f"Confidences of keypoints must be at least 0, but one is {lowest}.")
+
+    @property
+    def visible(self) -> NDArray[np.bool_]:
+        """bool [18]: which joints were found."""
+        return self.keypoints[:, 2] > 0
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) around the visible joints; zeros where there are none."""
+        points = self.keypoints[self.visible, :2]
+        if len(points) == 0:
+            return 0.0, 0.0, 0.0, 0.0
+        left, top = points.min(axis=0).tolist()
+        right, bottom = points.max(axis=0).tolist()
+        return left, top, right, bottom
+
+    def prominence(self, *, height: int, width: int) -> float:
+        """How much this person is the subject of a picture of `height` x `width`: 0 to 1.
+
+        The squared diagonal of the joints' box over that of the picture, times the share of
+        joints found, times a factor that falls from 1 in the centre to 1/2 in a corner. The
+        diagonal, not the area: a person seen from the side is not a small one.
+        """
+        left, top, right, bottom = self.box
+        picture = height**2 + width**2
+        size = min(1.0, ((right - left) ** 2 + (bottom - top) ** 2) / picture)
+        completeness = float(self.visible.mean())
+        offset = np.hypot((left + right - width) / 2, (top + bottom - height) / 2)
+        centrality = 1 - 0.5 * min(1.0, float(offset) / (0.5 * picture**0.5))
+        return size * completeness * centrality
+
+
+def rank_people(people: Iterable[Person], *, height: int, width: int) -> list[Person]:
+    """Sort by prominence in a picture of `height` x `width`, the most prominent first."""
+    return sorted(
+        people, key=lambda person: person.prominence(height=height, width=width), reverse=True
+    )

@@ -1,0 +1,79 @@
+"""What the VAE encodes and decodes, and the agnostic person.
+
+The trap: SD1.5 multiplies latents by the VAE's scaling factor (0.18215), but the published networks
+were trained on garment and agnostic latents *without* it. Only what is noised and denoised - the
+person that is repainted, and the result - is scaled. All encodings are the mode of the posterior,
+so that nothing but the seed is random.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+SCALE = 8  # pixels to a latent, in both directions
+GREY = 127  # what the mask is filled with
+MASK_THRESHOLD = 127 / 255  # a pixel of the mask counts from here on
+
+
+def encode(vae: "AutoencoderKL", image: Tensor) -> Tensor:
+    """Images [B, 3, H, W] in [-1, 1] -> unscaled latents [B, 4, H / 8, W / 8].
+
+    In this form the networks read the garment and the agnostic person.
+    """
+    posterior = vae.encode(image.to(vae.device, vae.dtype), return_dict=False)[0]
+    return posterior.mode()
+
+
+def encode_scaled(vae: "AutoencoderKL", image: Tensor) -> Tensor:
+    """Scaled latents, those that the sampler noises and denoises: the person to be repainted."""
+    return encode(vae, image) * vae.config["scaling_factor"]
+
+
+def decode(vae: "AutoencoderKL", latents: Tensor) -> Tensor:
+    """Images [B, 3, H, W] in about [-1, 1] (not clamped) of scaled latents [B, 4, H / 8, W / 8]."""
+    unscaled = latents.to(vae.device, vae.dtype) / vae.config["scaling_factor"]
+    return cast(Tensor, vae.decode(cast(torch.FloatTensor, unscaled), return_dict=False)[0])
+
+
+def binary_mask(mask: NDArray[np.bool_] | NDArray[np.floating]) -> NDArray[np.bool_]:
+    """The pixels to repaint, of a mask [H, W] that is boolean or in [0, 1]."""
+    return mask.astype(np.bool_) if mask.dtype == np.bool_ else mask >= MASK_THRESHOLD
+
+
+def agnostic_image(person: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The person [H, W, 3] with the pixels to repaint in grey."""
+    return np.where(mask[..., None], np.uint8(GREY), person)
+
+
+def latent_mask(mask: NDArray[np.bool_]) -> Tensor:
+    """Mask [H, W] -> float32 [1, 1, H / 8, W / 8] of 0 (keep) and 1 (repaint)."""
+    pixels = torch.from_numpy(mask.astype(np.float32))[None, None]
+    return F.interpolate(pixels, scale_factor=1 / SCALE, mode="nearest")
+
+
+def shrink_to_latents(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resizes a picture [H, W, 3] to the next smaller multiples of 8 (Lanczos)."""
+    height, width = (size - size % SCALE for size in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def to_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """uint8 [H, W, 3] -> float32 [1, 3, H, W] in [-1, 1]."""
+    pixels = torch.tensor(np.ascontiguousarray(image))  # may be a view, such as BGR read backwards
+    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def to_images(images: Tensor) -> NDArray[np.uint8]:
+    """[B, 3, H, W] in [-1, 1], clamped -> uint8 [B, H, W, 3]."""
+    levels = (images.float() / 2 + 0.5).clamp(0, 1) * 255
+    return levels.round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()

@@ -1,0 +1,110 @@
+"""What a try-on needs to know: the one thing that crosses the border to the pipeline.
+
+A request is checked when it is made, so that nothing is loaded or computed for one that cannot be
+carried out. Pictures come in as they are: fitting a photograph to the networks' 3:4 and pasting the
+result back is done around the pipeline.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .categories import Category
+from .latents import SCALE
+from .sampling import LCM_MAX_STEPS, Sampler
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TryOnRequest:
+    """One person, one garment, and how to sample.
+
+    Attributes:
+        person: uint8 RGB [H, W, 3]; height and width are multiples of 8 (published: 1024 x 768).
+        garment: uint8 RGB [h, w, 3], lying flat, of any size from 8 x 8; the more pixels, the more
+            detail is seen and the slower. At the person's size it is as in training.
+        mask: [H, W], boolean or in [0, 1] (a pixel counts from 127 / 255); what to repaint.
+        category: the part of the body that the garment covers.
+        steps: of the sampler, at least 1.
+        guidance: how strongly the garment counts: 1 to 5, default as published. Below 1 there is no
+            guidance, which takes half the time.
+        seed: of the noise, 0 to 2**64 - 1. The same on every device.
+        samples: pictures to make from the same person and garment.
+        sampler: see `Sampler`.
+        fusion: False leaves the try-on UNet alone, so that all it knows of the garment is the
+            prompt. An ablation, to measure what fusion does.
+        zero_garment: True shows the outfitting UNet an empty garment (zeros). An ablation too.
+
+    Raises ValueError if a value is out of range or the pictures do not fit together.
+    """
+
+    person: NDArray[np.uint8]
+    garment: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | NDArray[np.floating]
+    category: Category
+    steps: int = 20
+    guidance: float = 2.0
+    seed: int = 0
+    samples: int = 1
+    sampler: Sampler = Sampler.UNIPC
+    fusion: bool = True
+    zero_garment: bool = False
+
+    def __post_init__(self) -> None:
+        _check_picture("person", self.person)
+        _check_picture("garment", self.garment)
+        height, width, _ = self.person.shape
+        if height % SCALE or width % SCALE:
+            raise ValueError(
+                f"The person's picture is {height}x{width} (height x width), but both must be "
+                f"multiples of {SCALE}: fit it to {max(SCALE, height - height % SCALE)}x"
+                f"{max(SCALE, width - width % SCALE)}."
+            )
+        _check_mask(self.mask, height, width)
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, but at least 1 is needed.")
+        if self.sampler is Sampler.LCM and self.steps > LCM_MAX_STEPS:
+            raise ValueError(
+                f"steps is {self.steps}, but the lcm sampler takes at most {LCM_MAX_STEPS}: "
+                "choose fewer steps or another sampler."
+            )
+        if self.samples < 1:
+            raise ValueError(f"samples is {self.samples}, but at least 1 is needed.")
+        if not (math.isfinite(self.guidance) and self.guidance >= 0):
+            raise ValueError(f"guidance is {self.guidance}, but must be a number of 0 or more.")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed is {self.seed}, but must lie in 0 to 2**64 - 1.")
+
+
+def _check_picture(name: str, picture: NDArray[np.uint8]) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"The {name}'s picture must be uint8 RGB of shape (height, width, 3), not "
+            f"{picture.dtype} {picture.shape}."
+        )
+    height, width, _ = picture.shape
+    if min(height, width) < SCALE:
+        raise ValueError(
+            f"The {name}'s picture is {height}x{width} (height x width), but at least "
+            f"{SCALE}x{SCALE} is needed: give a larger one."
+        )
+
+
+def _check_mask(mask: NDArray[np.bool_] | NDArray[np.floating], height: int, width: int) -> None:
+    if mask.shape != (height, width):
+        raise ValueError(
+            f"The mask has the shape {mask.shape}, but the person's picture is {height}x{width} "
+            "(height x width): they must be of the same size."
+        )
+    if mask.dtype == np.bool_:
+        return
+    if not np.issubdtype(mask.dtype, np.floating):
+        raise ValueError(f"The mask must be boolean or floating point in 0 to 1, not {mask.dtype}.")
+    if not np.isfinite(mask).all():
+        bad = int(np.count_nonzero(~np.isfinite(mask)))
+        raise ValueError(f"The mask has {bad} pixels that are not numbers (NaN or infinite).")
+    if mask.min() < 0 or mask.max() > 1:
+        raise ValueError(
+            f"The mask's values run from {mask.min():g} to {mask.max():g}, but must lie in 0 to 1."
+        )

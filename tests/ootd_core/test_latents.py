@@ -1,0 +1,91 @@
+"""Which latents are scaled, what counts as masked, and pictures to tensors and back."""
+
+import numpy as np
+import pytest
+import torch
+
+from ootd_core.latents import (
+    agnostic_image,
+    binary_mask,
+    decode,
+    encode,
+    encode_scaled,
+    latent_mask,
+    shrink_to_latents,
+    to_images,
+    to_tensor,
+)
+from tests.ootd_core.small_networks import small_networks
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (32, 24, 3), dtype=np.uint8)
+
+
+def test_pictures_survive_the_round_trip() -> None:
+    tensor = to_tensor(PICTURE)
+    assert tensor.shape == (1, 3, 32, 24)
+    assert np.array_equal(to_images(tensor)[0], PICTURE)
+    assert to_tensor(np.array([[[0, 127, 255]]], np.uint8)).flatten().tolist() == pytest.approx(
+        [-1, 127 / 127.5 - 1, 1]
+    )
+
+
+def test_views_are_accepted() -> None:
+    mirrored = to_tensor(PICTURE[:, ::-1])
+    assert torch.equal(mirrored, to_tensor(PICTURE).flip(-1))
+
+
+def test_values_beyond_the_range_are_clamped() -> None:
+    assert to_images(torch.tensor([-3.0, 3.0, 0.0]).reshape(1, 3, 1, 1)).flatten().tolist() == [
+        0,
+        255,
+        128,
+    ]
+
+
+@torch.no_grad()
+def test_only_the_person_is_scaled() -> None:
+    vae = small_networks().vae
+    image = to_tensor(PICTURE)
+    unscaled = encode(vae, image)
+    assert unscaled.shape == (1, 4, 4, 3)
+    assert torch.equal(encode_scaled(vae, image), unscaled * 0.18215)
+    assert torch.equal(unscaled, encode(vae, image)), "the mode, nothing drawn"
+    decoded = decode(vae, unscaled * 0.18215)
+    assert decoded.shape == image.shape
+    expected = vae.decode(unscaled, return_dict=False)[0]  # pyright: ignore[reportArgumentType]
+    assert torch.allclose(decoded, expected, atol=1e-5)
+
+
+def test_a_mask_counts_from_127_of_255() -> None:
+    levels = np.array([[0, 126, 127, 128, 255]], np.float32) / 255
+    assert binary_mask(levels).tolist() == [[False, False, True, True, True]]
+    assert binary_mask(levels.astype(np.float64)).tolist() == binary_mask(levels).tolist()
+    assert binary_mask(levels > 0).tolist() == [[False, True, True, True, True]]
+
+
+def test_the_mask_is_filled_with_grey() -> None:
+    mask = np.zeros((32, 24), np.bool_)
+    mask[4:9, 3:20] = True
+    agnostic = agnostic_image(PICTURE, mask)
+    assert agnostic.dtype == np.uint8
+    assert (agnostic[mask] == 127).all()
+    assert np.array_equal(agnostic[~mask], PICTURE[~mask])
+
+
+def test_a_latent_takes_the_pixel_at_its_corner() -> None:
+    mask = np.zeros((32, 24), np.bool_)
+    mask[8, 16] = True
+    mask[1:8, 1:8] = True
+    latents = latent_mask(mask)
+    assert latents.shape == (1, 1, 4, 3)
+    assert latents.nonzero().tolist() == [[0, 0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((32, 24), (32, 24)), ((39, 25), (32, 24)), ((8, 15), (8, 8))]
+)
+def test_garments_shrink_to_whole_latents(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    picture = np.full((*size, 3), 90, np.uint8)
+    shrunk = shrink_to_latents(picture)
+    assert shrunk.shape == (*expected, 3)
+    assert (shrunk == 90).all()

@@ -1,0 +1,145 @@
+"""The whole try-on on small random networks: what each setting of a request changes."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ootd_core import pipeline as pipeline_module
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.pipeline import TryOnPipeline
+from ootd_core.request import TryOnRequest
+from ootd_core.sampling import Sampler
+from tests.ootd_core.small_networks import FOLDER, small_networks
+
+RANDOM = np.random.default_rng(0)
+PERSON = RANDOM.integers(0, 256, (64, 48, 3), dtype=np.uint8)
+GARMENT = RANDOM.integers(0, 256, (64, 48, 3), dtype=np.uint8)
+OTHER_GARMENT = 255 - GARMENT
+MASK = np.zeros((64, 48), np.bool_)
+MASK[16:48, 16:40] = True
+
+
+def request(**changes: Any) -> TryOnRequest:
+    settings: dict[str, Any] = {
+        "person": PERSON,
+        "garment": GARMENT,
+        "mask": MASK,
+        "category": Category.UPPER,
+        "steps": 2,
+    }
+    return TryOnRequest(**(settings | changes))
+
+
+def dress(**changes: Any) -> np.ndarray:
+    return TryOnPipeline(small_networks())(request(**changes))
+
+
+def test_a_seed_means_a_picture() -> None:
+    picture = dress(seed=1)
+    assert picture.shape == (1, 64, 48, 3)
+    assert picture.dtype == np.uint8
+    assert np.array_equal(picture, dress(seed=1))
+    assert not np.array_equal(picture, dress(seed=2))
+
+
+def test_every_choice_counts() -> None:
+    plain = dress()
+    for changes in (
+        {"garment": OTHER_GARMENT},
+        {"category": Category.DRESS},
+        {"guidance": 4.0},
+        {"steps": 3},
+        {"sampler": Sampler.DDIM},
+        {"mask": ~MASK},
+        {"fusion": False},
+        {"zero_garment": True},
+    ):
+        assert not np.array_equal(plain, dress(**changes)), changes
+
+
+def test_a_mask_of_numbers_equals_its_boolean_form() -> None:
+    assert np.array_equal(dress(), dress(mask=np.where(MASK, 0.5, 0.4)))
+
+
+def test_samples_read_the_garment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    original = pipeline_module.record
+
+    def counted(unet: Any, latents: Tensor, prompt: Tensor) -> list[Tensor]:
+        batches.append(len(latents))
+        assert latents[0].abs().max() > 0
+        assert not latents[1:].any(), "the unconditional half comes second"
+        return original(unet, latents, prompt)
+
+    monkeypatch.setattr(pipeline_module, "record", counted)
+    three = dress(samples=3, seed=5)
+    assert batches == [2], "the garment and the unconditional one"
+    assert three.shape == (3, 64, 48, 3)
+    assert not np.array_equal(three[0], three[1])
+    one = dress(samples=1, seed=5)
+    assert np.abs(three[0].astype(int) - one[0].astype(int)).max() <= 1
+
+    batches.clear()
+    dress(guidance=0.5)
+    assert batches == [1]
+    dress(fusion=False)
+    assert batches == [1], "without fusion nothing is recorded"
+
+
+def test_an_empty_garment_leaves_nothing_to_guide() -> None:
+    weak, strong = dress(zero_garment=True, guidance=1.0), dress(zero_garment=True, guidance=5.0)
+    assert np.abs(weak.astype(int) - strong.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(96, 32), (61, 43), (8, 8)])
+def test_garments_of_any_size(size: tuple[int, int]) -> None:
+    garment = RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert dress(garment=garment).shape == (1, 64, 48, 3)
+
+
+@pytest.mark.parametrize("sampler", Sampler)
+def test_every_sampler(sampler: Sampler) -> None:
+    assert np.array_equal(dress(sampler=sampler), dress(sampler=sampler))
+
+
+def test_half_body() -> None:
+    half = TryOnPipeline(replace(small_networks(), variant=Variant.HALF_BODY))
+    assert not np.array_equal(half(request()), dress())
+    with pytest.raises(ValueError, match="not 'dress'"):
+        half(request(category=Category.DRESS))
+
+
+@pytest.mark.parametrize(("dtype", "levels"), [(torch.float16, 4), (torch.bfloat16, 24)])
+def test_half_precision(dtype: torch.dtype, levels: int) -> None:
+    networks: Networks = load_networks(FOLDER, Variant.FULL_BODY, dtype=dtype)
+    seen: list[Tensor] = []
+    picture = TryOnPipeline(networks)(request(), lambda _i, _n, latents: seen.append(latents))
+    assert all(latents.isfinite().all() for latents in seen)
+    assert np.abs(picture.astype(int) - dress().astype(int)).mean() <= levels
+
+
+def test_cancelling_leaves_the_networks_as_they_were() -> None:
+    networks = small_networks()
+    before = list(networks.tryon_unet.attn_processors.values())
+    steps: list[int] = []
+
+    def cancel(step: int, _total: int, _latents: Tensor) -> None:
+        steps.append(step)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        TryOnPipeline(networks)(request(steps=5), cancel)
+    assert steps == [1]
+    after = list(networks.tryon_unet.attn_processors.values())
+    assert all(now is then for now, then in zip(after, before, strict=True))
+    assert dress().shape == (1, 64, 48, 3)
+
+
+def test_an_empty_mask_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    dress(mask=np.zeros_like(MASK))
+    assert "mask is empty" in caplog.text

@@ -1,0 +1,64 @@
+"""Every unusable request is refused when it is made, in a sentence with the value in it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ootd_core.categories import Category
+from ootd_core.request import TryOnRequest
+from ootd_core.sampling import Sampler
+
+PICTURE = np.zeros((64, 48, 3), np.uint8)
+MASK = np.zeros((64, 48), np.float32)
+
+
+def request(**changes: Any) -> TryOnRequest:
+    settings: dict[str, Any] = {
+        "person": PICTURE,
+        "garment": PICTURE,
+        "mask": MASK,
+        "category": Category.UPPER,
+    }
+    return TryOnRequest(**(settings | changes))
+
+
+def with_pixel(value: float) -> np.ndarray:
+    mask = MASK.copy()
+    mask[3, 4] = value
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"person": PICTURE[:63]}, "63x48 .* multiples of 8: fit it to 56x48"),
+        ({"person": PICTURE[:1, :1]}, "person's picture is 1x1 .* at least 8x8"),
+        ({"person": PICTURE[..., 0]}, r"person's picture must be uint8 RGB .* \(64, 48\)"),
+        ({"person": PICTURE / 255}, "must be uint8 RGB .* not float64"),
+        ({"garment": PICTURE[:7]}, "garment's picture is 7x48"),
+        ({"garment": PICTURE[None]}, "garment's picture must be"),
+        ({"mask": MASK[:-8]}, r"mask has the shape \(56, 48\).* 64x48"),
+        ({"mask": with_pixel(np.nan)}, "mask has 1 pixels that are not numbers"),
+        ({"mask": with_pixel(np.inf)}, "mask has 1 pixels that are not numbers"),
+        ({"mask": with_pixel(2)}, "run from 0 to 2"),
+        ({"mask": with_pixel(-1)}, "run from -1 to 0"),
+        ({"mask": MASK.astype(np.uint8)}, "boolean or floating point .* not uint8"),
+        ({"steps": 0}, "steps is 0"),
+        ({"steps": 51, "sampler": Sampler.LCM}, "steps is 51, but the lcm sampler .* 50"),
+        ({"samples": 0}, "samples is 0"),
+        ({"guidance": -1.0}, "guidance is -1.0"),
+        ({"guidance": float("nan")}, "guidance is nan"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+    ],
+)
+def test_unusable_values_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        request(**changes)
+
+
+def test_the_limits_themselves_are_fine() -> None:
+    request(steps=1, samples=1, guidance=0.0, seed=2**64 - 1, garment=PICTURE[:8, :8])
+    request(steps=50, sampler=Sampler.LCM, mask=np.ones_like(MASK))
+    request(mask=MASK > 0)

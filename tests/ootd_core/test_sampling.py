@@ -1,0 +1,184 @@
+"""The denoising loop on networks whose answer is known."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from ootd_core.sampling import Sampler, denoise, draw_noise, is_guided, make_scheduler
+from tests.ootd_core.small_unets import drawn
+
+CONFIG = {  # SD1.5's
+    "_class_name": "PNDMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "steps_offset": 1,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "clip_sample": False,
+}
+NOISE = drawn(2, 4, 8, 6, seed=1)
+PERSON = drawn(1, 4, 8, 6, seed=2)
+AGNOSTIC = drawn(1, 4, 8, 6, seed=3)
+GOAL = drawn(1, 4, 8, 6, seed=4)
+PROMPT = drawn(1, 3, 16, seed=5)
+MASK = torch.zeros(1, 1, 8, 6)
+MASK[..., 2:6, 1:5] = 1
+
+
+class Oracle:
+    """Predicts exactly the noise between the latents and `GOAL`; notes what it was given."""
+
+    dtype = torch.float32
+
+    def __init__(self) -> None:
+        self.inputs: list[Tensor] = []
+        self.prompts: list[Tensor] = []
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+        self.alphas = (1 - betas).cumprod(0)
+
+    def __call__(self, inputs: Tensor, timestep: Tensor, prompt: Tensor, **_: object) -> Any:
+        self.inputs.append(inputs)
+        self.prompts.append(prompt)
+        alpha = self.alphas[int(timestep)]
+        return ((inputs[:, :4] - alpha.sqrt() * GOAL) / (1 - alpha).sqrt(),)
+
+
+class Halves:
+    """Predicts 1 with the garment and 3 without."""
+
+    dtype = torch.float32
+
+    def __call__(self, inputs: Tensor, *_: object, **__: object) -> Any:
+        noise = torch.ones_like(inputs[:, :4])
+        noise[NOISE.shape[0] :] = 3
+        return (noise,)
+
+
+class Ledger:
+    """A scheduler that does no step: it returns the predicted noise, and names its noisings."""
+
+    init_noise_sigma = 1.0
+    timesteps = torch.tensor([30, 20, 10])
+
+    def set_timesteps(self, steps: int, device: object) -> None:
+        assert steps == 3
+
+    def scale_model_input(self, latents: Tensor, timestep: Tensor) -> Tensor:
+        return latents
+
+    def step(self, predicted: Tensor, timestep: Tensor, latents: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(prev_sample=predicted)
+
+    def add_noise(self, person: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        return person + 100 * timesteps + noise
+
+
+def run(unet: Any, scheduler: Any, **changes: Any) -> Tensor:
+    settings: dict[str, Any] = {
+        "steps": 3,
+        "guidance": 2.0,
+        "noise": NOISE,
+        "agnostic": AGNOSTIC,
+        "person": PERSON,
+        "mask": MASK,
+        "prompt": PROMPT,
+    }
+    return denoise(unet=unet, scheduler=scheduler, **(settings | changes))
+
+
+@pytest.mark.parametrize("sampler", Sampler)
+@pytest.mark.parametrize("steps", [4, 20])
+def test_every_sampler_finds_the_goal(sampler: Sampler, steps: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    scheduler = make_scheduler(sampler, CONFIG)
+    result = run(Oracle(), scheduler, steps=steps, generator=generator)
+    inside = MASK.expand_as(result) == 1
+    error = (result - GOAL).abs()[inside].max()
+    assert error < 0.15, "UniPC ends at the smallest sigma of training, 0.03, not at zero"
+    assert torch.equal(result[~inside], PERSON.expand_as(result)[~inside])
+
+
+@pytest.mark.parametrize("sampler", [Sampler.DDIM, Sampler.EULER, Sampler.UNIPC, Sampler.DPMPP_2M])
+def test_one_step_begins_at_pure_noise(sampler: Sampler) -> None:
+    scheduler = make_scheduler(sampler, CONFIG)
+    scheduler.set_timesteps(1)
+    assert scheduler.timesteps.tolist() == [999]
+
+
+def test_unipc_ends_at_the_smallest_sigma() -> None:
+    scheduler = make_scheduler(Sampler.UNIPC, CONFIG)
+    scheduler.set_timesteps(20)
+    assert scheduler.timesteps[:2].tolist() == [999, 949]
+    assert float(scheduler.sigmas[-1]) == pytest.approx(0.0291675, rel=1e-5)
+
+
+def test_guidance_weighs_the_two_halves() -> None:
+    everywhere = torch.ones_like(MASK)
+    assert run(Halves(), Ledger(), guidance=2.0, mask=everywhere).unique().tolist() == [-1]
+    assert run(Halves(), Ledger(), guidance=1.0, mask=everywhere).unique().tolist() == [1]
+
+
+@pytest.mark.parametrize(("guidance", "batch"), [(0.99, 2), (1.0, 4), (2.5, 4)])
+def test_the_unconditional_half_is_run_only_if_needed(guidance: float, batch: int) -> None:
+    oracle = Oracle()
+    run(oracle, Ledger(), guidance=guidance)
+    assert is_guided(guidance) == (batch == 4)
+    assert [len(inputs) for inputs in oracle.inputs] == [batch] * 3
+    assert [prompt.shape for prompt in oracle.prompts] == [(batch, 3, 16)] * 3
+    first = oracle.inputs[0]
+    assert torch.equal(first[:2, :4], NOISE)
+    assert torch.equal(first[:, 4:], AGNOSTIC.expand(batch, -1, -1, -1))
+
+
+def test_the_person_is_noised_to_the_next_timestep_and_in_the_end_not_at_all() -> None:
+    seen: list[Tensor] = []
+    run(Halves(), Ledger(), mask=torch.zeros_like(MASK), on_step=lambda _i, _n, x: seen.append(x))
+    assert torch.equal(seen[0], PERSON + 2000 + NOISE)
+    assert torch.equal(seen[1], PERSON + 1000 + NOISE)
+    assert torch.equal(seen[2], PERSON.expand_as(NOISE))
+
+
+def test_steps_are_reported_from_one() -> None:
+    seen: list[tuple[int, int]] = []
+    run(Halves(), Ledger(), on_step=lambda step, total, _: seen.append((step, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_the_callback_cancels() -> None:
+    oracle = Oracle()
+
+    def cancel(step: int, _total: int, _latents: Tensor) -> None:
+        if step == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run(oracle, Ledger(), on_step=cancel)
+    assert len(oracle.inputs) == 2
+
+
+def test_samplers_that_draw_noise_follow_the_generator() -> None:
+    def lcm(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        steps: list[Tensor] = []
+        run(
+            Oracle(),
+            make_scheduler(Sampler.LCM, CONFIG),
+            generator=generator,
+            on_step=lambda _i, _n, latents: steps.append(latents),
+        )
+        return steps[0]
+
+    assert torch.equal(lcm(1), lcm(1))
+    assert not torch.equal(lcm(1), lcm(2))
+
+
+def test_noise_is_that_of_the_seed() -> None:
+    drawn_noise = draw_noise(2, 8, 6, torch.Generator().manual_seed(42))
+    with torch.random.fork_rng():
+        torch.manual_seed(42)
+        assert torch.equal(drawn_noise, torch.randn(2, 4, 8, 6))

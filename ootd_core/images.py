@@ -1,0 +1,131 @@
+"""Pictures in and out: files to arrays, arrays to tensors, results back into their originals.
+
+`load_image` is the one place that knows about EXIF rotation, palettes, alpha and 16-bit files;
+behind it every picture is numpy uint8 RGB [H, W, 3]. A file that is not a usable picture is
+refused here with one sentence. `to_tensor` and `to_images` are the one pair of converters to the
+tensors in [-1, 1] that the networks take. `paste_back` is the last step of every try-on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .fitting import Fit, expect_size, unfit_image, unfit_mask
+from .masks import BoolMask, SoftMask, feather_mask
+
+MIN_SIDE = 16  # pixels; less than two latents a side cannot hold a person or a garment
+
+
+def load_image(path: Path) -> NDArray[np.uint8]:
+    """Reads a picture upright, opaque and in 8 bits: RGB [H, W, 3].
+
+    EXIF rotation is applied, transparency is laid on white, 16-bit greyscale is scaled down, of an
+    animation the first frame is taken.
+
+    Raises:
+        FileNotFoundError: there is no file at `path`.
+        ValueError: not an image, damaged, or smaller than `MIN_SIDE` on a side.
+    """
+    return np.array(_opaque(_open(path), ground="white").convert("RGB"))
+
+
+def load_mask(path: Path) -> NDArray[np.float32]:
+    """Reads a drawn mask as [H, W] in [0, 1]: white 1 is replaced, black or transparent 0 kept.
+
+    Raises as `load_image` does.
+    """
+    grey = np.asarray(_opaque(_open(path), ground="black").convert("L"))
+    return grey.astype(np.float32) / np.float32(255.0)
+
+
+def to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 RGB [H, W, 3] -> float32 [1, 3, H, W] in [-1, 1]."""
+    pixels = torch.from_numpy(np.array(image, dtype=np.float32)) / 255.0
+    return (2.0 * pixels - 1.0).permute(2, 0, 1).unsqueeze(0).contiguous()
+
+
+def to_images(images: torch.Tensor) -> NDArray[np.uint8]:
+    """[B, 3, H, W] in [-1, 1] (values beyond are clipped) -> uint8 RGB [B, H, W, 3].
+
+    Exact inverse of `to_tensor`. Raises ValueError on another shape or on NaN.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"Pictures are [B, 3, H, W], not {list(images.shape)}.")
+    pixels = images.detach().float().cpu()
+    if bool(torch.isnan(pixels).any()):
+        raise ValueError("The picture holds NaN: use float32 or bfloat16 instead of float16.")
+    levels = (pixels / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0
+    return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def paste_back(
+    original: NDArray[np.uint8],
+    result: NDArray[np.uint8],
+    mask: BoolMask | SoftMask,
+    fit: Fit,
+    feather: float = 0.0,
+) -> NDArray[np.uint8]:
+    """The original [H, W, 3] with the result [height, width, 3] inside the mask [height, width].
+
+    The seam lies inside the mask: over `feather` pixels of the canvas the result fades in. Pixels
+    where `unfit_mask(mask, fit)` is 0 are those of the original, bit for bit.
+
+    Raises:
+        ValueError: a size that is not the one `fit` tells, or a negative feather.
+    """
+    expect_size(original, fit.original_height, fit.original_width, "original")
+    expect_size(result, fit.height, fit.width, "result")
+    weight = unfit_mask(mask, fit)
+    if feather != 0.0:
+        weight = weight * feather_mask(weight > 0, feather * fit.scale)
+    inside = weight > 0
+    share = weight[inside, None]
+    blend = (1.0 - share) * original[inside] + share * unfit_image(result, fit)[inside]
+    pasted = original.copy()
+    pasted[inside] = np.round(blend).astype(np.uint8)
+    return pasted
+
+
+def _open(path: Path) -> Image.Image:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, not an image.")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no image file at {path}.")
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            image = ImageOps.exif_transpose(opened)
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"{path} is not an image that can be read; save it as PNG or JPEG."
+        ) from error
+    except Exception as error:
+        # A damaged file raises whatever its format's reader stumbled over: OSError, SyntaxError,
+        # struct.error, OverflowError and RuntimeError were all seen.
+        raise ValueError(
+            f"{path} cannot be decoded ({error}): it is damaged or incomplete; save it again."
+        ) from error
+    if min(image.size) < MIN_SIDE:
+        raise ValueError(
+            f"{path} is {image.width}x{image.height} pixels: too small, "
+            f"each side needs at least {MIN_SIDE}."
+        )
+    if image.mode == "F":
+        raise ValueError(f"{path} holds floating-point pixels; save it with 8 or 16 bits.")
+    return image
+
+
+def _opaque(image: Image.Image, *, ground: str) -> Image.Image:
+    """8 bits a channel, transparency laid on a plain ground."""
+    if image.mode.startswith("I"):  # 16 bits of grey; Pillow's own conversion clips at 255
+        values = np.clip(np.asarray(image, dtype=np.int64), 0, 65535)
+        return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, ground), layer)
+    return image

@@ -1,0 +1,99 @@
+"""Masks as such: checking a user's mask, growing, feathering, cleaning.
+
+A mask says which pixels are repainted. Hard masks are bool [H, W], soft ones float32 [H, W] in
+[0, 1]. Nothing here knows about people or garments. Outside the picture a mask is continued, not
+cut off: neither shrinking nor feathering eats into it from the picture's border.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BoolMask = NDArray[np.bool_]
+SoftMask = NDArray[np.float32]
+
+
+def validate_mask(mask: NDArray[Any], height: int, width: int) -> SoftMask:
+    """Checks a user's mask against its picture's size and returns it as float32 in [0, 1].
+
+    Args:
+        mask: [height, width]: bool, uint8 (255 is repainted) or float in [0, 1].
+
+    Raises:
+        ValueError: not two-dimensional, another size than the picture, NaN or other values
+            beyond [0, 1], or no pixel reaches 0.5, so that nothing would be repainted.
+    """
+    if mask.ndim != 2:
+        raise ValueError(f"The mask must be [height, width], not {list(mask.shape)}.")
+    if mask.shape != (height, width):
+        raise ValueError(
+            f"The mask is {mask.shape[1]}x{mask.shape[0]} pixels but its picture is "
+            f"{width}x{height}: they must have the same size."
+        )
+    soft = mask.astype(np.float32)
+    if mask.dtype == np.uint8:
+        soft /= np.float32(255.0)
+    unusable = int((~np.isfinite(soft)).sum())
+    if unusable:
+        raise ValueError(f"The mask holds {unusable} values that are NaN or infinite.")
+    if soft.min() < 0.0 or soft.max() > 1.0:
+        raise ValueError(
+            f"The mask's values must lie in [0, 1], but they reach from {soft.min():g} "
+            f"to {soft.max():g}."
+        )
+    if soft.max() < 0.5:
+        raise ValueError("The mask is empty: paint what is to be replaced in white.")
+    return soft
+
+
+def grow_mask(mask: BoolMask, pixels: int) -> BoolMask:
+    """Grows a mask by `pixels` in each direction, diagonals included; shrinks it if negative."""
+    import cv2
+
+    if pixels == 0:
+        return mask.copy()
+    square = np.ones((2 * abs(pixels) + 1, 2 * abs(pixels) + 1), dtype=np.uint8)
+    change = cv2.dilate if pixels > 0 else cv2.erode
+    return change(mask.astype(np.uint8), square).astype(bool)
+
+
+def feather_mask(mask: BoolMask, pixels: float) -> SoftMask:
+    """Softens a mask inwards: 0 outside it, rising to 1 over `pixels` behind its edge.
+
+    Because the ramp lies inside, what the mask does not contain keeps a weight of exactly 0.
+    `pixels` 0 gives the hard mask. Raises ValueError if `pixels` is negative.
+    """
+    import cv2
+
+    if pixels < 0:
+        raise ValueError(f"A feather of {pixels} pixels is not possible: it must be 0 or more.")
+    if pixels == 0 or mask.all():
+        return mask.astype(np.float32)
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.minimum(depth / np.float32(pixels + 1.0), np.float32(1.0)).astype(np.float32)
+
+
+def fill_holes(mask: BoolMask) -> BoolMask:
+    """Adds what cannot be reached from the picture's border without crossing the mask."""
+    import cv2
+
+    framed = np.pad(mask.astype(np.uint8), 1)
+    cv2.floodFill(framed, None, (0, 0), 1)
+    return mask | (framed[1:-1, 1:-1] == 0)
+
+
+def pieces_of(mask: BoolMask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Connected pieces (diagonals connect), numbered from 1 [H, W], and the area of each [N]."""
+    import cv2
+
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(pieces, np.int32), np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int32)
+
+
+def drop_specks(mask: BoolMask, min_pixels: float) -> BoolMask:
+    """Removes connected pieces of fewer than `min_pixels`."""
+    pieces, sizes = pieces_of(mask)
+    return np.concatenate([[False], sizes >= min_pixels])[pieces]

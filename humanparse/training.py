@@ -97,7 +97,9 @@ def target_labels(labels: NDArray[np.uint8], network: Size) -> NDArray[np.int64]
     inside: list[NDArray[np.bool_]] = []
     for axis, source in ((0, height), (1, width)):
         taps = axis_taps(axis, source_length=source, target_length=network[axis], step=step)
-        nearest = np.where(taps.weight[:, 1] > taps.weight[:, 0], taps.index[:, 1], taps.index[:, 0])
+        nearest = np.where(
+            taps.weight[:, 1] > taps.weight[:, 0], taps.index[:, 1], taps.index[:, 0]
+        )
         # Scores are spread over the frame with corners aligned.
         chosen = np.rint(np.linspace(0, network[axis] - 1, network[axis] // OUTPUT_STRIDE))
         indices.append(nearest[chosen.astype(np.intp)])

@@ -1,0 +1,1 @@
+"""Measuring pictures: metrics against a true picture, inside a mask."""

@@ -98,8 +98,7 @@ class Environment:
         announce(f"installing {requirements.name} (the first time takes a few minutes)")
         # torch by itself and by its exact version: then a build for the CPU in a folder of wheels
         # is preferred to the registry's, which brings gigabytes of CUDA libraries on Linux.
-        torch = pinned("torch", constraints)
-        self._pip_install(torch, "--constraint", str(constraints))
+        self._pip_install(pinned("torch", constraints))
         self._pip_install("--requirement", str(requirements), "--constraint", str(constraints))
         unfinished = stamp.with_suffix(".unfinished")
         unfinished.write_text(fingerprint, encoding="utf-8")

@@ -1,0 +1,225 @@
+"""`download`: the catalogue's files for a variant, from the hub into a model folder.
+
+Asks the hub for each file's size and hash at the pinned revision, leaves alone what is there and
+right, fetches the rest, resumes what was interrupted (this is why it is not `hf_hub_download`,
+which starts a broken file again from zero) and moves a file to its place only when its hash is
+right. HF_ENDPOINT (a mirror), HF_TOKEN and HF_HUB_OFFLINE are respected by huggingface_hub, which
+does all the talking.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from ootd_core.categories import Variant
+from ootd_core.file_damage import damage
+from ootd_core.weights import LICENCE_TABLE, WeightFile, files_for
+
+console = Console()
+SHA256_DIGITS = 64
+GIT_DIGITS = 40
+Answer = TypeVar("Answer")
+
+
+class State(StrEnum):
+    """What has to happen to a file, and then what happened to it."""
+
+    THERE = "there"
+    ABSENT = "fetched"
+    DAMAGED = "replaced, it was damaged"
+    DIFFERENT = "replaced, the old one is kept as .old"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedFile:
+    """One file of the catalogue, as the hub describes it and as the model folder holds it.
+
+    size: bytes. digest: sha256 (64 digits) or git blob hash (40 digits) in hex, None if the server
+    reports neither.
+    """
+
+    file: WeightFile
+    path: Path
+    url: str
+    size: int
+    digest: str | None
+    state: State
+
+
+def download(
+    variants: Sequence[Variant],
+    folder: Path,
+    *,
+    endpoint: str | None = None,
+    report: Callable[[str], None] = console.print,
+) -> list[PlannedFile]:
+    """Completes a model folder for these variants, parsers and pose network included.
+
+    endpoint: instead of HF_ENDPOINT or the hub. report: gets a line a file.
+    Raises ValueError, one sentence, if the hub cannot be reached, a file is not what the hub or
+    the catalogue says, or the disk is too small. Call it again: it resumes.
+    """
+    wanted = dict.fromkeys(file for variant in variants for file in files_for(variant))
+    return fetch(wanted, folder, endpoint=endpoint, report=report)
+
+
+def fetch(
+    files: Iterable[WeightFile],
+    folder: Path,
+    *,
+    endpoint: str | None = None,
+    report: Callable[[str], None] = console.print,
+) -> list[PlannedFile]:
+    """Brings these files into a model folder; see `download`."""
+    planned = [_plan(file, folder, endpoint) for file in files]
+    todo = [item for item in planned if item.state is not State.THERE]
+    total = sum(item.size for item in todo)
+    report(f"{len(planned) - len(todo)} of {len(planned)} files are there; {total:,} bytes to get")
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise ValueError(f"{total:,} bytes are needed in {folder}, but only {free:,} are free.")
+    for item in todo:
+        _fetch_one(item)
+        report(f"{item.file.path}: {item.state}")
+    return planned
+
+
+def download_command(
+    variant: Annotated[
+        list[Variant], typer.Option(help="hd (half body) or dc (full body); give it twice for both")
+    ],
+    to: Annotated[Path, typer.Option(help="the model folder")] = Path("checkpoints"),
+) -> None:
+    """Download the published networks into a model folder; interrupted, it resumes."""
+    for what, licences in LICENCE_TABLE[1:]:
+        console.print(f"{what}: {', '.join(licence.name for licence in licences)}")
+    download(variant, to)
+    console.print(f"Complete: {to}")
+
+
+def matches(path: Path, size: int, digest: str | None) -> bool:
+    """Whether a file has this size and this sha256 or git blob hash (None: any content)."""
+    if path.stat().st_size != size:
+        return False
+    if digest is None:
+        return True
+    if len(digest) == SHA256_DIGITS:
+        return _digest(path, hashlib.sha256()) == digest
+    return _digest(path, hashlib.sha1(b"blob %d\0" % size)) == digest
+
+
+def _digest(path: Path, hasher: "hashlib._Hash") -> str:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def _plan(file: WeightFile, folder: Path, endpoint: str | None) -> PlannedFile:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(
+        file.repository, file.repository_path, revision=file.revision, endpoint=endpoint
+    )
+    metadata = _ask(lambda: get_hf_file_metadata(url), file)
+    if metadata.size is None:
+        raise ValueError(
+            f"{url} did not say how large the file is, so it is no mirror of the hub: check the "
+            "environment variable HF_ENDPOINT."
+        )
+    digest = metadata.etag if _is_hash(metadata.etag) else file.sha256
+    if digest is not None and len(digest) == SHA256_DIGITS:
+        _check_catalogue(file, digest)
+    state, path = _state(file, folder, metadata.size, digest)
+    return PlannedFile(
+        file=file, path=path, url=url, size=metadata.size, digest=digest, state=state
+    )
+
+
+def _state(file: WeightFile, folder: Path, size: int, digest: str | None) -> tuple[State, Path]:
+    path = folder / file.path
+    if path.is_file():
+        if matches(path, size, digest):
+            return State.THERE, path
+        return (State.DAMAGED if damage(path) else State.DIFFERENT), path
+    for name in file.alternatives:
+        alternative = folder / name
+        if alternative.is_file() and damage(alternative) is None:
+            return State.THERE, alternative
+    return State.ABSENT, path
+
+
+def _fetch_one(item: PlannedFile) -> None:
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    # The hash in the name keeps a later revision from being appended to an earlier one's start.
+    partial = item.path.with_name(f"{item.path.name}.{(item.digest or 'unknown')[:12]}.part")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    if partial.is_file() and partial.stat().st_size > item.size:
+        partial.unlink()
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    with partial.open("ab") as stream:
+        _ask(
+            lambda: http_get(
+                item.url,
+                stream,
+                resume_size=stream.tell(),
+                headers=headers,
+                expected_size=item.size,
+                displayed_filename=item.file.path,
+            ),
+            item.file,
+        )
+    if not matches(partial, item.size, item.digest):
+        partial.unlink()
+        raise ValueError(
+            f"{item.file.path} did not arrive as {item.file.repository} has it (its hash is "
+            "wrong), so it was deleted: run the same command again."
+        )
+    if item.file.sha256 is not None and len(item.digest or "") != SHA256_DIGITS:
+        _check_catalogue(item.file, _digest(partial, hashlib.sha256()))
+    if item.state is State.DIFFERENT:
+        item.path.replace(item.path.with_name(f"{item.path.name}.old"))
+    partial.replace(item.path)
+
+
+def _check_catalogue(file: WeightFile, digest: str) -> None:
+    if file.sha256 is not None and digest != file.sha256:
+        raise ValueError(
+            f"The server has another {file.path} (sha256 {digest}) than the catalogue "
+            f"({file.sha256}), so it is not used: check the environment variable HF_ENDPOINT."
+        )
+
+
+def _is_hash(etag: str | None) -> bool:
+    return (
+        etag is not None
+        and len(etag) in {GIT_DIGITS, SHA256_DIGITS}
+        and set(etag) <= set("0123456789abcdef")
+    )
+
+
+def _ask(request: Callable[[], Answer], file: WeightFile) -> Answer:
+    """Whatever goes wrong on the way to the hub becomes one sentence.
+
+    Catches everything because the exception's type depends on huggingface_hub's version, which
+    changed its HTTP library twice.
+    """
+    try:
+        return request()
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{file.path} could not be fetched from {file.repository} ({reason}): check the "
+            "connection (and HF_ENDPOINT, HF_HUB_OFFLINE) and run the same command again, it "
+            "resumes; or copy a complete model folder from another machine."
+        ) from error

@@ -1,0 +1,184 @@
+"""The command line as a user meets it: what it writes, and how it refuses."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.__main__ import main
+from cli.places import MINI_MODEL, SAMPLES
+from cli.studio import DressOptions, Studio
+from ootd_core.categories import Category, Variant
+from ootd_core.images import load_image
+
+STEM = next(iter(sorted(SAMPLES.glob("*-upper-person.png")))).name.removesuffix("-person.png")
+PERSON, GARMENT = SAMPLES / f"{STEM}-person.png", SAMPLES / f"{STEM}-garment.png"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["cli", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def tryon(
+    monkeypatch: pytest.MonkeyPatch, out: Path, *more: str | Path, category: str = "upper"
+) -> int:
+    options = ["--steps", "2", "--height", "128", "--device", "cpu"]
+    given = {"--person": PERSON, "--garment": GARMENT}
+    for option, value in given.items():
+        if option not in more:
+            options += [option, str(value)]
+    return run(monkeypatch, "tryon", *options, "--category", category, "--out", out, *more)
+
+
+@pytest.fixture
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    """Run a try-on that must be refused; return what was said on standard error."""
+
+    def refuse(*more: str | Path, category: str = "upper") -> str:
+        out = tmp_path / "refused.png"
+        assert tryon(monkeypatch, out, *more, category=category) == 2
+        assert not out.exists()
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        assert said.count("Error") == 1
+        return said
+
+    return refuse
+
+
+def test_a_picture_comes_out_and_only_the_mask_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    out, mask_out = tmp_path / "out.png", tmp_path / "mask.png"
+    assert tryon(monkeypatch, out, "--mask-out", mask_out) == 0
+    before, after = load_image(PERSON), load_image(out)
+    mask = np.asarray(Image.open(mask_out)) > 0
+    assert after.shape == before.shape
+    assert np.array_equal(before[~mask], after[~mask])
+    assert 0.05 < mask.mean() < 0.8
+    assert (before[mask] != after[mask]).any(1).mean() > 0.5
+
+
+def test_samples_are_numbered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert tryon(monkeypatch, tmp_path / "a.png", "--samples", "2", "--steps", "1") == 0
+    first, second = load_image(tmp_path / "a-1.png"), load_image(tmp_path / "a-2.png")
+    assert not np.array_equal(first, second)
+
+
+def test_a_photograph_of_another_shape_keeps_its_size(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wide = np.full((300, 520, 3), 200, np.uint8)
+    wide[20:276, 150:342] = load_image(PERSON)
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    out = tmp_path / "out.png"
+    assert tryon(monkeypatch, out, "--person", tmp_path / "wide.png") == 0
+    result = load_image(out)
+    assert result.shape == wide.shape
+    assert np.array_equal(result[:, :100], wide[:, :100])
+
+
+def test_a_garment_of_another_shape_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Image.open(GARMENT).resize((300, 100)).save(tmp_path / "wide.png")
+    assert tryon(monkeypatch, tmp_path / "out.png", "--garment", tmp_path / "wide.png") == 0
+
+
+def test_a_mask_and_keypoints_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    height, width = load_image(PERSON).shape[:2]
+    mask = np.zeros((height, width), np.uint8)
+    mask[100:160, 60:120] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    out = tmp_path / "out.png"
+    assert tryon(monkeypatch, out, "--mask", tmp_path / "mask.png", "--feather", "0") == 0
+    changed = (load_image(out) != load_image(PERSON)).any(2)
+    assert not changed[mask == 0].any() and changed.any()
+    points = [[96, 60, 1.0]] * 18
+    frame = {"people": [{"pose_keypoints_2d": sum(points, [])}]}
+    frame |= {"canvas_width": width, "canvas_height": height}
+    (tmp_path / "pose.json").write_text(json.dumps(frame))
+    assert tryon(monkeypatch, out, "--keypoints", tmp_path / "pose.json") == 0
+
+
+def test_missing_file(refused) -> None:
+    assert "no image file at nowhere.png" in refused("--person", "nowhere.png")
+
+
+def test_not_an_image(refused, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    assert "is not an image" in refused("--garment", tmp_path / "text.png")
+
+
+def test_one_pixel(refused, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    assert "1x1 pixels: too small" in refused("--person", tmp_path / "dot.png")
+
+
+def test_no_person(refused, tmp_path: Path) -> None:
+    Image.new("RGB", (192, 256), "white").save(tmp_path / "wall.png")
+    assert "No person was found" in refused("--person", tmp_path / "wall.png")
+
+
+def test_nan_mask(refused, tmp_path: Path) -> None:
+    mask = np.zeros(load_image(PERSON).shape[:2], np.float32)
+    mask[3, 4] = np.nan
+    np.save(tmp_path / "mask.npy", mask)
+    assert "1 values that are NaN" in refused("--mask", tmp_path / "mask.npy")
+
+
+def test_half_body_with_a_dress(refused) -> None:
+    said = refused("--variant", "hd", category="dress")
+    assert "half-body" in said and "dc" in said
+
+
+def test_empty_model_folder(refused, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    said = refused("--model", tmp_path / "empty")
+    assert str(tmp_path / "empty") in said and "cli download" in said
+
+
+def test_truncated_weights(refused, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MINI_MODEL, model)
+    (weights,) = model.glob("ootd/ootd_dc/*/unet_vton/*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    said = refused("--model", model)
+    assert str(weights) in said and "cli download" in said
+
+
+def test_swapped_folders(refused, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MINI_MODEL, model)
+    (step,) = model.glob("ootd/ootd_dc/checkpoint-*")
+    (step / "unet_vton").rename(step / "aside")
+    (step / "unet_garm").rename(step / "unet_vton")
+    (step / "aside").rename(step / "unet_garm")
+    said = refused("--model", model)
+    assert "unet_garm" in said and "unet_vton" in said
+
+
+def test_an_ending_that_is_no_picture(refused, tmp_path: Path) -> None:
+    assert "does not end in a picture format" in refused("--out", tmp_path / "result.doc")
+
+
+def test_the_hand_of_the_demo_person_stays() -> None:
+    studio = Studio(MINI_MODEL, Variant.FULL_BODY)
+    person = load_image(PERSON)
+    dressed = studio.dress(
+        person, load_image(GARMENT), Category.UPPER, DressOptions(steps=1, height=128)
+    )
+    outside = dressed.mask == 0
+    assert np.array_equal(dressed.pictures[0][outside], person[outside])
+    assert {"load networks", "see the person", "dress", "paste back"} <= set(
+        studio.stopwatch.seconds
+    )

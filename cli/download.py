@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -116,7 +116,7 @@ def matches(path: Path, size: int, digest: str | None) -> bool:
     return _digest(path, hashlib.sha1(b"blob %d\0" % size)) == digest
 
 
-def _digest(path: Path, hasher: "hashlib._Hash") -> str:
+def _digest(path: Path, hasher: Any) -> str:
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             hasher.update(chunk)

@@ -26,8 +26,9 @@ from ootd_core.categories import Category, Variant
 from ootd_core.checkpoint_writer import save_json
 from ootd_core.checkpoints import Networks, load_networks
 from ootd_core.evaluation.metrics import Figures, average, compare
-from ootd_core.latents import decode, encode_scaled
 from ootd_core.images import to_images, to_tensor
+from ootd_core.labels import Label
+from ootd_core.latents import decode, encode_scaled
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.training.paper_dolls.sample import DollSample, draw_sample
@@ -79,10 +80,8 @@ def evaluate_command(
         save_picture(out / "sheet.png", contact_sheet(lines, columns))
 
 
-def garment_labels(doll: DollSample) -> list[int]:
+def garment_labels(doll: DollSample) -> list[Label]:
     """Label map values of the category, as the drawing labels its garments."""
-    from ootd_core.labels import Label
-
     return {
         Category.UPPER: [Label.UPPER_CLOTHES],
         Category.LOWER: [Label.PANTS, Label.SKIRT],

@@ -8,7 +8,7 @@ had to be done without is said in the result's warnings, not hidden.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -94,7 +94,7 @@ class Stopwatch:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Generator[None]:
         started = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
@@ -198,7 +198,7 @@ class Studio:
     ) -> tuple[NDArray[np.uint8], NDArray[np.floating] | None]:
         """Return the canvas's label map [h,w] and keypoints [18,3]; None where nobody was found."""
         large = _resized(canvas, LOOK_HEIGHT, LOOK_WIDTH, Image.Resampling.LANCZOS)
-        labels = _resized(self.parser(large), *canvas.shape[:2], Image.Resampling.NEAREST)
+        labels = _resized(self.parser(large), fit.height, fit.width, Image.Resampling.NEAREST)
         if people is not None:
             return labels, fit_points(people[0].keypoints, fit) if people else None
         found = detect_people(self.body_network, canvas)

@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from PIL import Image
 from safetensors.torch import save_file
 from tqdm import tqdm
@@ -28,6 +28,7 @@ from humanparse.training import (
     ParsingTask,
     SmallParser,
     export_parsers,
+    measure_statistics,
     target_labels,
 )
 from ootd_core.categories import Category, Variant
@@ -66,7 +67,7 @@ from openpose.training import PoseBatch, PoseTask, target_maps
 HEIGHT, WIDTH = 256, 192
 PARSER_SIZE = (192, 192)
 POSE_CHANNELS = BodyChannels(
-    trunk=(8, 16, 32, 48), squeeze=32, features=16, stage=10, first_stage=48
+    trunk=(8, 16, 32, 48), squeeze=32, features=16, stage=8, first_stage=48
 )
 SMALL_BATCH = 12
 DEMO_SEEDS = (
@@ -137,9 +138,9 @@ def train_autoencoder(out: Path, work: Path, scale: float) -> None:
 def train_parser(out: Path, work: Path, scale: float) -> None:
     """Train the parser pair and export it as two ONNX files."""
     parser = SmallParser()
-    settings = LoopSettings(steps=_scaled(500, scale), learning_rate=4e-3, average=0.98)
-    # The averaged weights would need averaged batch statistics: the last weights are taken.
-    _train(ParsingTask(parser, draw_parsing_batch), settings, work, averaged=False)
+    settings = LoopSettings(steps=_scaled(1500, scale), learning_rate=4e-3, average=0.98)
+    _train(ParsingTask(parser, draw_parsing_batch), settings, work)
+    measure_statistics(parser, (draw_parsing_batch(settings.steps + n)[0] for n in range(20)))
     folder = part_folder(out, Part.PARSER)
     atr, lip = folder / "parsing_atr.onnx", folder / "parsing_lip.onnx"
     export_parsers(parser, atr, lip, size=PARSER_SIZE)
@@ -148,7 +149,7 @@ def train_parser(out: Path, work: Path, scale: float) -> None:
 def train_pose(out: Path, work: Path, scale: float) -> None:
     """Train the pose network and write it under the published keys."""
     network = BodyNetwork(channels=POSE_CHANNELS)
-    settings = LoopSettings(steps=_scaled(700, scale), learning_rate=2e-3, average=0.98, clip=5.0)
+    settings = LoopSettings(steps=_scaled(1500, scale), learning_rate=2e-3, average=0.98, clip=5.0)
     _train(PoseTask(network, draw_pose_batch), settings, work)
     path = part_folder(out, Part.POSE) / "body_pose_model.safetensors"
     weights = {key: value.to(STORED) for key, value in published_state_dict(network).items()}
@@ -227,7 +228,7 @@ def _dolls(step: int) -> list[DollSample]:
     return [draw_sample(first + i, height=HEIGHT, width=WIDTH) for i in range(SMALL_BATCH)]
 
 
-def _train(task: Task, settings: LoopSettings, work: Path, *, averaged: bool = True) -> None:
+def _train(task: Task, settings: LoopSettings, work: Path) -> None:
     training = Training(task, settings, work)
     with tqdm(
         total=settings.steps, initial=training.step, desc=work.name, unit="step", disable=None
@@ -238,8 +239,7 @@ def _train(task: Task, settings: LoopSettings, work: Path, *, averaged: bool = T
             bar.update()
 
         training.run(on_step)
-    if averaged:
-        training.load_averages()
+    training.load_averages()
 
 
 def _held_out_psnr(autoencoder: AutoencoderKL) -> float:

@@ -8,8 +8,9 @@ and of two outputs the second holds the scores; the first are those of a coarser
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import cast
 
@@ -19,10 +20,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .alignment import Size, axis_taps, network_pixels_per_image_pixel
+from .alignment import Axis, Size, axis_taps, network_pixels_per_image_pixel
 from .labels import ATR_CLASSES, LIP_CLASSES, LIP_TO_ATR, AtrLabel, LipLabel
 
-CHANNELS = (16, 24, 32, 48, 64)
+CHANNELS = (16, 24, 32, 48, 48)
 OUTPUT_STRIDE = 2
 ParsingBatch = tuple[Tensor, Tensor]
 """Network inputs [B,3,h,w] and ATR label maps with neck, int64 [B,h/2,w/2]."""
@@ -42,10 +43,7 @@ class SmallParser(nn.Module):
         )
         wide = CHANNELS[::-1]
         self.ups = nn.ModuleList(
-            [
-                _level(before + after, after, stride=1)
-                for before, after in zip(wide[:-1], wide[1:], strict=True)
-            ]
+            [_level(before + after, after, stride=1) for before, after in itertools.pairwise(wide)]
         )
         classes = (ATR_CLASSES, LIP_CLASSES)
         self.coarse = nn.ModuleList([nn.Conv2d(CHANNELS[1], count, 1) for count in classes])
@@ -95,7 +93,8 @@ def target_labels(labels: NDArray[np.uint8], network: Size) -> NDArray[np.int64]
     step = 1 / network_pixels_per_image_pixel(image=(height, width), network=network)
     indices: list[NDArray[np.intp]] = []
     inside: list[NDArray[np.bool_]] = []
-    for axis, source in ((0, height), (1, width)):
+    sources: tuple[tuple[Axis, int], ...] = ((0, height), (1, width))
+    for axis, source in sources:
         taps = axis_taps(axis, source_length=source, target_length=network[axis], step=step)
         nearest = np.where(
             taps.weight[:, 1] > taps.weight[:, 0], taps.index[:, 1], taps.index[:, 0]
@@ -106,6 +105,22 @@ def target_labels(labels: NDArray[np.uint8], network: Size) -> NDArray[np.int64]
         inside.append(taps.weight.sum(1)[chosen.astype(np.intp)] > 0)
     framed = labels[np.ix_(*indices)].astype(np.int64)
     return np.where(inside[0][:, None] & inside[1][None], framed, 0)
+
+
+@torch.no_grad()
+def measure_statistics(network: SmallParser, images: Iterable[Tensor]) -> None:
+    """Set the batch normalisation's means and variances to those over batches [B,3,h,w].
+
+    The running ones belong to other weights than the averaged ones that a training ends with.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # a plain average over all batches
+    network.train()
+    for batch in images:
+        network(batch)
+    network.eval()
 
 
 def export_parsers(network: SmallParser, atr: Path, lip: Path, *, size: Size) -> None:

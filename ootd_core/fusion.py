@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -126,18 +127,19 @@ class FusedAttention:
 
         diffusers also passes an encoder's states and a mask; self-attention has neither.
         """
+        heads: int = attn.heads
         query = attn.to_q(hidden_states)
         key = attn.to_k(hidden_states)
         value = attn.to_v(hidden_states)
         if self.garment is not None:
             key = _append(key, self.garment.keys)
             value = _append(value, self.garment.values)
-        # [B, tokens, channels] -> [B, heads, tokens, channels / heads]
         query, key, value = (
-            states.unflatten(2, (attn.heads, -1)).transpose(1, 2) for states in (query, key, value)
+            rearrange(states, "batch tokens (heads width) -> batch heads tokens width", heads=heads)
+            for states in (query, key, value)
         )
         attended = F.scaled_dot_product_attention(query, key, value)
-        attended = attended.transpose(1, 2).flatten(2)
+        attended = rearrange(attended, "batch heads tokens width -> batch tokens (heads width)")
         projection, dropout = attn.to_out
         return dropout(projection(attended))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SCALE = 8  # pixels to a latent, in both directions
 GREY = 127  # what the mask is filled with
-MASK_THRESHOLD = 127 / 255  # a pixel of the mask counts from here on
+MASK_LEVEL = 127  # of 255; a pixel of the mask counts from here on
 
 
 def encode(vae: "AutoencoderKL", image: Tensor) -> Tensor:
@@ -43,9 +43,11 @@ def decode(vae: "AutoencoderKL", latents: Tensor) -> Tensor:
     return cast(Tensor, vae.decode(cast(torch.FloatTensor, unscaled), return_dict=False)[0])
 
 
-def binary_mask(mask: NDArray[np.bool_] | NDArray[np.floating]) -> NDArray[np.bool_]:
-    """The pixels to repaint, of a mask [H, W] that is boolean or in [0, 1]."""
-    return mask.astype(np.bool_) if mask.dtype == np.bool_ else mask >= MASK_THRESHOLD
+def binary_mask(mask: NDArray[np.bool_ | np.uint8 | np.floating]) -> NDArray[np.bool_]:
+    """The pixels to repaint, of a mask [H, W] that is boolean, of 0 to 255, or of 0.0 to 1.0."""
+    if mask.dtype == np.bool_:
+        return mask.astype(np.bool_)
+    return mask >= (MASK_LEVEL if mask.dtype == np.uint8 else MASK_LEVEL / 255)
 
 
 def agnostic_image(person: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -65,15 +67,3 @@ def shrink_to_latents(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if (height, width) == image.shape[:2]:
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
-
-
-def to_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """uint8 [H, W, 3] -> float32 [1, 3, H, W] in [-1, 1]."""
-    pixels = torch.tensor(np.ascontiguousarray(image))  # may be a view, such as BGR read backwards
-    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
-
-
-def to_images(images: Tensor) -> NDArray[np.uint8]:
-    """[B, 3, H, W] in [-1, 1], clamped -> uint8 [B, H, W, 3]."""
-    levels = (images.float() / 2 + 0.5).clamp(0, 1) * 255
-    return levels.round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()

@@ -5,7 +5,6 @@ attention, the person's latents, the denoising, the decoding. Whatever the netwo
 dtype, pictures come in and go out as uint8.
 """
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from .categories import check_category
 from .conditioning import encode_prompt
 from .fusion import Fusion, GarmentAttention, prepare, record
+from .images import to_images, to_tensor
 from .latents import (
     agnostic_image,
     binary_mask,
@@ -25,16 +25,12 @@ from .latents import (
     encode_scaled,
     latent_mask,
     shrink_to_latents,
-    to_images,
-    to_tensor,
 )
 from .request import TryOnRequest
 from .sampling import OnStep, denoise, draw_noise, is_guided, make_scheduler
 
 if TYPE_CHECKING:
     from .checkpoints import Networks
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,8 +106,6 @@ class TryOnPipeline:
         """The person's latents, with and without what the mask covers."""
         networks = self.networks
         mask = binary_mask(request.mask)
-        if not mask.any():
-            logger.warning("The mask is empty: the person comes back as it is.")
         agnostic = to_tensor(agnostic_image(request.person, mask))
         return PersonLatents(
             agnostic=encode(networks.vae, agnostic).float(),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .categories import Category
 from .latents import SCALE
+from .masks import validate_mask
 from .sampling import LCM_MAX_STEPS, Sampler
 
 
@@ -24,7 +25,7 @@ class TryOnRequest:
         person: uint8 RGB [H, W, 3]; height and width are multiples of 8 (published: 1024 x 768).
         garment: uint8 RGB [h, w, 3], lying flat, of any size from 8 x 8; the more pixels, the more
             detail is seen and the slower. At the person's size it is as in training.
-        mask: [H, W], boolean or in [0, 1] (a pixel counts from 127 / 255); what to repaint.
+        mask: [H, W], what to repaint: boolean, uint8 (from 127) or in [0, 1] (from 127 / 255).
         category: the part of the body that the garment covers.
         steps: of the sampler, at least 1.
         guidance: how strongly the garment counts: 1 to 5, default as published. Below 1 there is no
@@ -41,7 +42,7 @@ class TryOnRequest:
 
     person: NDArray[np.uint8]
     garment: NDArray[np.uint8]
-    mask: NDArray[np.bool_] | NDArray[np.floating]
+    mask: NDArray[np.bool_ | np.uint8 | np.floating]
     category: Category
     steps: int = 20
     guidance: float = 2.0
@@ -61,7 +62,7 @@ class TryOnRequest:
                 f"multiples of {SCALE}: fit it to {max(SCALE, height - height % SCALE)}x"
                 f"{max(SCALE, width - width % SCALE)}."
             )
-        _check_mask(self.mask, height, width)
+        validate_mask(self.mask, height, width)
         if self.steps < 1:
             raise ValueError(f"steps is {self.steps}, but at least 1 is needed.")
         if self.sampler is Sampler.LCM and self.steps > LCM_MAX_STEPS:
@@ -88,23 +89,4 @@ def _check_picture(name: str, picture: NDArray[np.uint8]) -> None:
         raise ValueError(
             f"The {name}'s picture is {height}x{width} (height x width), but at least "
             f"{SCALE}x{SCALE} is needed: give a larger one."
-        )
-
-
-def _check_mask(mask: NDArray[np.bool_] | NDArray[np.floating], height: int, width: int) -> None:
-    if mask.shape != (height, width):
-        raise ValueError(
-            f"The mask has the shape {mask.shape}, but the person's picture is {height}x{width} "
-            "(height x width): they must be of the same size."
-        )
-    if mask.dtype == np.bool_:
-        return
-    if not np.issubdtype(mask.dtype, np.floating):
-        raise ValueError(f"The mask must be boolean or floating point in 0 to 1, not {mask.dtype}.")
-    if not np.isfinite(mask).all():
-        bad = int(np.count_nonzero(~np.isfinite(mask)))
-        raise ValueError(f"The mask has {bad} pixels that are not numbers (NaN or infinite).")
-    if mask.min() < 0 or mask.max() > 1:
-        raise ValueError(
-            f"The mask's values run from {mask.min():g} to {mask.max():g}, but must lie in 0 to 1."
         )

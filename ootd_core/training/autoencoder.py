@@ -7,16 +7,17 @@ mask are all shown, because the pipeline encodes all three.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL
 from diffusers.models.attention_processor import Attention
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from ..latents import encode
 from .paper_dolls.sample import DollSample, draw_sample
 from .phases import Phase, phase_of
 
@@ -27,7 +28,8 @@ KL_WEIGHT = 3e-5
 def build_autoencoder(widths: tuple[int, ...] = (64, 64, 64, 64)) -> AutoencoderKL:
     """Return an untrained autoencoder of Stable Diffusion's topology: four levels, factor 8,
     four latent channels, 32 groups; `widths` are its channels, multiples of 32."""
-    return AutoencoderKL(
+    build = cast(Any, AutoencoderKL)  # its annotations ask for tuples of one
+    return build(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=widths,
@@ -53,13 +55,14 @@ def start_as_colour_map(autoencoder: AutoencoderKL) -> None:
     widths = autoencoder.config["block_out_channels"]
     if min(widths[0], widths[-1]) < 64:
         raise ValueError(f"The first and last width must be at least 64, got {widths}.")
-    encoder, decoder = autoencoder.encoder, autoencoder.decoder
-    for module in autoencoder.modules():
+    parts = cast(Any, autoencoder)  # modules whose types torch and diffusers leave open
+    encoder, decoder = parts.encoder, parts.decoder
+    for module in parts.modules():
         if isinstance(module, ResnetBlock2D):
-            nn.init.zeros_(module.conv2.weight)
-            nn.init.zeros_(module.conv2.bias)
+            nn.init.zeros_(cast(Any, module).conv2.weight)
+            nn.init.zeros_(cast(Any, module).conv2.bias)
         elif isinstance(module, Attention):
-            nn.init.zeros_(module.to_out[0].weight)
+            nn.init.zeros_(cast(Any, module).to_out[0].weight)
     pool = torch.zeros(3, 3)
     pool[:2, :2] = 0.25
     blur = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
@@ -76,10 +79,10 @@ def start_as_colour_map(autoencoder: AutoencoderKL) -> None:
     for convolution in (encoder.conv_out, decoder.conv_out):
         nn.init.normal_(convolution.weight, std=0.01)
         _carry(convolution, {(c, 2 * c + s): 1 - 2.0 * s for c in range(3) for s in (0, 1)}, keep)
-    for convolution in (autoencoder.quant_conv, autoencoder.post_quant_conv):
+    for convolution in (parts.quant_conv, parts.post_quant_conv):
         nn.init.eye_(convolution.weight[:, :, 0, 0])
         nn.init.zeros_(convolution.bias)
-    nn.init.constant_(autoencoder.quant_conv.bias[4:], -4.0)  # little noise at the start
+    nn.init.constant_(parts.quant_conv.bias[4:], -4.0)  # little noise at the start
     decoder.conv_out.weight[:, :6] *= 0.65  # the usual spread of a colour channel
 
 
@@ -91,7 +94,8 @@ def _carry(convolution: nn.Conv2d, taps: dict[tuple[int, int], float], kernel: T
     """Make the named output channels exact copies of input channels, filtered by a 3x3 kernel."""
     for output in {output for output, _ in taps}:
         nn.init.zeros_(convolution.weight[output])
-        nn.init.zeros_(convolution.bias[output : output + 1])
+        if convolution.bias is not None:
+            nn.init.zeros_(convolution.bias[output : output + 1])
     for (output, source), sign in taps.items():
         convolution.weight[output, source] = sign * kernel
 
@@ -135,8 +139,8 @@ class AutoencoderTask:
         """Return the loss of a step's pictures."""
         pictures = picture_batch(step, phase_of(self.phases, step)[0])
         torch.manual_seed(step)
-        posterior = self.autoencoder.encode(pictures).latent_dist
-        decoded = self.autoencoder.decode(posterior.sample()).sample
+        posterior = self.autoencoder.encode(pictures, return_dict=False)[0]
+        decoded = _decode(self.autoencoder, posterior.sample())
         error = F.mse_loss(decoded, pictures)
         reconstruction = F.smooth_l1_loss(decoded, pictures, beta=0.2)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
@@ -144,12 +148,17 @@ class AutoencoderTask:
         return reconstruction + KL_WEIGHT * kl, {"psnr": float(decibel), "kl": kl.item()}
 
 
+def _decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Decode unscaled latents, with gradients if they are enabled."""
+    return cast(Any, autoencoder).decode(latents, return_dict=False)[0]
+
+
 @torch.no_grad()
 def reconstruction_psnr(autoencoder: AutoencoderKL, pictures: Tensor) -> float:
     """Return the mean PSNR (dB) of decoding each picture's latent mode; [B,3,H,W] in [-1,1]."""
     values: list[float] = []
     for picture in pictures.split(1):
-        decoded = autoencoder.decode(autoencoder.encode(picture).latent_dist.mode()).sample
+        decoded = _decode(autoencoder, encode(autoencoder, picture))
         error = F.mse_loss(decoded.clamp(-1, 1), picture).item()
         values.append(10 * float(np.log10(4 / error)))
     return float(np.mean(values))
@@ -158,5 +167,5 @@ def reconstruction_psnr(autoencoder: AutoencoderKL, pictures: Tensor) -> float:
 @torch.no_grad()
 def latent_scale(autoencoder: AutoencoderKL, pictures: Tensor) -> float:
     """Return the factor that gives the latents unit spread (the VAE's scaling_factor)."""
-    modes = [autoencoder.encode(picture).latent_dist.mode() for picture in pictures.split(1)]
+    modes = [encode(autoencoder, picture) for picture in pictures.split(1)]
     return 1.0 / float(torch.cat(modes).std())

@@ -3,7 +3,8 @@
 A task turns a step number into a loss and draws its data from that number alone, so a resumed run
 sees the batches that the uninterrupted one would have seen. The state (weights, averages, optimizer
 moments, step) is one safetensors file, written under another name and moved: a kill leaves the
-previous state whole.
+previous state whole. Buffers are no part of it: a network with running statistics measures them
+over its final weights.
 """
 
 from __future__ import annotations
@@ -131,9 +132,9 @@ class Training:
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
         self.optimizer.step()
         keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(
-            list(self.averages.values()), [p.detach() for p in self.parameters.values()], 1 - keep
-        )
+        with torch.no_grad():
+            for key, parameter in self.parameters.items():
+                self.averages[key].lerp_(parameter, 1 - keep)
         return {"loss": loss.item(), "gradient_norm": float(norm), "rate": rate, **figures}
 
     def load_averages(self) -> None:

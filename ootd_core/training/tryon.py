@@ -9,18 +9,20 @@ what makes the garment's strength a guidance scale. VAE and CLIP stay as they ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
 from ..agnostic import MaskMode, agnostic_mask
 from ..checkpoints import Networks
 from ..conditioning import encode_prompt
 from ..fusion import Fusion, prepare, record
-from ..latents import agnostic_image, encode, to_tensor
+from ..images import to_tensor
+from ..latents import agnostic_image, encode
 from .paper_dolls.sample import DollSample, draw_sample
 from .phases import Phase, phase_of
 
@@ -127,7 +129,7 @@ class TryOnTask:
         }
         for unet in self.modules.values():  # loaded for inference
             unet.requires_grad_(True)
-        self.noise_schedule = DDPMScheduler.from_config(networks.scheduler_config)
+        self.noise_schedule: Any = DDPMScheduler.from_config(networks.scheduler_config)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return the noise prediction error of a step's batch."""

@@ -6,7 +6,7 @@ host name with their sha256, as the Hub does. It can break transfers off and cha
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +39,7 @@ def url_path(repository: str, revision: str, path: str) -> str:
 
 
 @contextmanager
-def serve(contents: dict[str, bytes]) -> Iterator[Hub]:
+def serve(contents: dict[str, bytes]) -> Generator[Hub]:
     """Runs a hub with these contents, by URL path, for the duration of the block."""
     hub = Hub(contents=contents)
 

@@ -1,9 +1,12 @@
 """The command line as a user meets it: what it writes, and how it refuses."""
 
+import functools
 import json
+import operator
 import shutil
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -14,6 +17,11 @@ from cli.places import MINI_MODEL, SAMPLES
 from cli.studio import DressOptions, Studio
 from ootd_core.categories import Category, Variant
 from ootd_core.images import load_image
+
+
+class Refuse(Protocol):
+    def __call__(self, *more: str | Path, category: str = "upper") -> str: ...
+
 
 STEM = next(iter(sorted(SAMPLES.glob("*-upper-person.png")))).name.removesuffix("-person.png")
 PERSON, GARMENT = SAMPLES / f"{STEM}-person.png", SAMPLES / f"{STEM}-garment.png"
@@ -38,9 +46,7 @@ def tryon(
 
 
 @pytest.fixture
-def refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     """Run a try-on that must be refused; return what was said on standard error."""
 
     def refuse(*more: str | Path, category: str = "upper") -> str:
@@ -104,50 +110,50 @@ def test_a_mask_and_keypoints_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_p
     changed = (load_image(out) != load_image(PERSON)).any(2)
     assert not changed[mask == 0].any() and changed.any()
     points = [[96, 60, 1.0]] * 18
-    frame = {"people": [{"pose_keypoints_2d": sum(points, [])}]}
+    frame = {"people": [{"pose_keypoints_2d": functools.reduce(operator.iadd, points, [])}]}
     frame |= {"canvas_width": width, "canvas_height": height}
     (tmp_path / "pose.json").write_text(json.dumps(frame))
     assert tryon(monkeypatch, out, "--keypoints", tmp_path / "pose.json") == 0
 
 
-def test_missing_file(refused) -> None:
+def test_missing_file(refused: Refuse) -> None:
     assert "no image file at nowhere.png" in refused("--person", "nowhere.png")
 
 
-def test_not_an_image(refused, tmp_path: Path) -> None:
+def test_not_an_image(refused: Refuse, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
     assert "is not an image" in refused("--garment", tmp_path / "text.png")
 
 
-def test_one_pixel(refused, tmp_path: Path) -> None:
+def test_one_pixel(refused: Refuse, tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     assert "1x1 pixels: too small" in refused("--person", tmp_path / "dot.png")
 
 
-def test_no_person(refused, tmp_path: Path) -> None:
+def test_no_person(refused: Refuse, tmp_path: Path) -> None:
     Image.new("RGB", (192, 256), "white").save(tmp_path / "wall.png")
     assert "No person was found" in refused("--person", tmp_path / "wall.png")
 
 
-def test_nan_mask(refused, tmp_path: Path) -> None:
+def test_nan_mask(refused: Refuse, tmp_path: Path) -> None:
     mask = np.zeros(load_image(PERSON).shape[:2], np.float32)
     mask[3, 4] = np.nan
     np.save(tmp_path / "mask.npy", mask)
     assert "1 values that are NaN" in refused("--mask", tmp_path / "mask.npy")
 
 
-def test_half_body_with_a_dress(refused) -> None:
+def test_half_body_with_a_dress(refused: Refuse) -> None:
     said = refused("--variant", "hd", category="dress")
     assert "half-body" in said and "dc" in said
 
 
-def test_empty_model_folder(refused, tmp_path: Path) -> None:
+def test_empty_model_folder(refused: Refuse, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     said = refused("--model", tmp_path / "empty")
     assert str(tmp_path / "empty") in said and "cli download" in said
 
 
-def test_truncated_weights(refused, tmp_path: Path) -> None:
+def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(MINI_MODEL, model)
     (weights,) = model.glob("ootd/ootd_dc/*/unet_vton/*.safetensors")
@@ -156,7 +162,7 @@ def test_truncated_weights(refused, tmp_path: Path) -> None:
     assert str(weights) in said and "cli download" in said
 
 
-def test_swapped_folders(refused, tmp_path: Path) -> None:
+def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(MINI_MODEL, model)
     (step,) = model.glob("ootd/ootd_dc/checkpoint-*")
@@ -167,7 +173,7 @@ def test_swapped_folders(refused, tmp_path: Path) -> None:
     assert "unet_garm" in said and "unet_vton" in said
 
 
-def test_an_ending_that_is_no_picture(refused, tmp_path: Path) -> None:
+def test_an_ending_that_is_no_picture(refused: Refuse, tmp_path: Path) -> None:
     assert "does not end in a picture format" in refused("--out", tmp_path / "result.doc")
 
 

@@ -22,7 +22,8 @@ from ootd_core.categories import LABEL_PROMPTS, Category, Variant
 from ootd_core.checkpoints import Networks, load_networks
 from ootd_core.conditioning import combine, encode_garment_image, encode_label
 from ootd_core.fusion import Fusion, prepare, record
-from ootd_core.latents import agnostic_image, binary_mask, decode, encode, to_tensor
+from ootd_core.images import to_tensor
+from ootd_core.latents import agnostic_image, binary_mask, decode, encode
 from ootd_core.pipeline import PersonLatents, TryOnPipeline
 from ootd_core.request import TryOnRequest
 from tests.golden.case import CaseResult, failed_case
@@ -199,7 +200,7 @@ def _request(case: Case, **settings: Any) -> TryOnRequest:
     return TryOnRequest(
         person=case.picture("person_image"),
         garment=case.picture("garment_image"),
-        mask=case.picture("mask").astype(np.float32) / 255,
+        mask=case.picture("mask"),
         category=case.category,
         **settings,
     )

@@ -11,6 +11,7 @@ from ootd_core.sampling import Sampler
 
 PICTURE = np.zeros((64, 48, 3), np.uint8)
 MASK = np.zeros((64, 48), np.float32)
+MASK[8:16] = 1
 
 
 def request(**changes: Any) -> TryOnRequest:
@@ -38,12 +39,10 @@ def with_pixel(value: float) -> np.ndarray:
         ({"person": PICTURE / 255}, "must be uint8 RGB .* not float64"),
         ({"garment": PICTURE[:7]}, "garment's picture is 7x48"),
         ({"garment": PICTURE[None]}, "garment's picture must be"),
-        ({"mask": MASK[:-8]}, r"mask has the shape \(56, 48\).* 64x48"),
-        ({"mask": with_pixel(np.nan)}, "mask has 1 pixels that are not numbers"),
-        ({"mask": with_pixel(np.inf)}, "mask has 1 pixels that are not numbers"),
-        ({"mask": with_pixel(2)}, "run from 0 to 2"),
-        ({"mask": with_pixel(-1)}, "run from -1 to 0"),
-        ({"mask": MASK.astype(np.uint8)}, "boolean or floating point .* not uint8"),
+        ({"mask": MASK[:-8]}, "mask is 48x56 pixels but its picture is 48x64"),
+        ({"mask": with_pixel(np.nan)}, "1 values that are NaN"),
+        ({"mask": with_pixel(2)}, "from 0 to 2"),
+        ({"mask": np.zeros_like(MASK)}, "mask is empty"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 51, "sampler": Sampler.LCM}, "steps is 51, but the lcm sampler .* 50"),
         ({"samples": 0}, "samples is 0"),
@@ -62,3 +61,4 @@ def test_the_limits_themselves_are_fine() -> None:
     request(steps=1, samples=1, guidance=0.0, seed=2**64 - 1, garment=PICTURE[:8, :8])
     request(steps=50, sampler=Sampler.LCM, mask=np.ones_like(MASK))
     request(mask=MASK > 0)
+    request(mask=(MASK * 255).astype(np.uint8))

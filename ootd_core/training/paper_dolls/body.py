@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float32]
+Points = NDArray[np.floating]
 Side = Literal["right", "left"]
 
 NOSE, NECK = 0, 1
@@ -88,7 +88,9 @@ def random_pose(rng: np.random.Generator) -> Pose:
     """Draw a standing pose; each arm has its own habit, but arms cross only together."""
     if rng.random() < CROSSED_ARMS:
         forearm = rng.uniform(-108.0, -84.0)
-        arms = {side: (rng.uniform(8.0, 16.0), forearm) for side in SIDES}
+        arms: dict[Side, tuple[float, float]] = {
+            side: (rng.uniform(8.0, 16.0), forearm) for side in SIDES
+        }
     else:
         arms = {side: _random_arm(rng) for side in SIDES}
     legs: dict[Side, tuple[float, float]] = {}

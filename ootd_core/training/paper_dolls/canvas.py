@@ -1,4 +1,4 @@
-"""Painting: anti-aliased polygons, plain or of cloth, with the label map kept beside the picture."""
+"""Painting: anti-aliased polygons, plain or of cloth, and the label map beside the picture."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Canvas:
         self, outline: Points, cloth: NDArray[np.uint8], to_canvas: Affine, label: int
     ) -> None:
         """Fill an outline [N,2] (pixels) with cloth; `to_canvas` [2,3] maps cloth pixels here."""
-        height, width = self.labels.shape
-        left, top = np.floor(outline.min(0)).astype(int).clip(0)
+        height, width = self.image.shape[:2]
+        left, top = max(int(outline[:, 0].min()), 0), max(int(outline[:, 1].min()), 0)
         right = min(int(np.ceil(outline[:, 0].max())) + 1, width)
         bottom = min(int(np.ceil(outline[:, 1].max())) + 1, height)
         if right <= left or bottom <= top:

@@ -72,18 +72,17 @@ class Panel:
 def random_garment(rng: np.random.Generator, category: Category) -> Garment:
     """Draw a cut and a cloth of the category."""
     sleeves = float(rng.choice([0.0, 0.55, 0.95, 1.92], p=[0.2, 0.3, 0.15, 0.35]))
-    top = {
-        "sleeves": sleeves,
-        "ease": rng.uniform(0.98, 1.16),
-        "neckline": rng.uniform(0.015, 0.065),
-        "pointed": bool(rng.random() < 0.35),
-    }
+    ease, neckline = rng.uniform(0.98, 1.16), rng.uniform(0.015, 0.065)
+    pointed = bool(rng.random() < 0.35)
     if category is Category.UPPER:
         return Garment(
             category=category,
             pattern=random_pattern(rng, CHEST),
             hem=rng.uniform(0.475, 0.56),
-            **top,
+            sleeves=sleeves,
+            ease=ease,
+            neckline=neckline,
+            pointed=pointed,
         )
     if category is Category.DRESS:
         return Garment(
@@ -91,7 +90,10 @@ def random_garment(rng: np.random.Generator, category: Category) -> Garment:
             pattern=random_pattern(rng, CHEST),
             hem=rng.uniform(0.64, 0.86),
             flare=rng.uniform(0.15, 0.5),
-            **top,
+            sleeves=sleeves,
+            ease=ease,
+            neckline=neckline,
+            pointed=pointed,
         )
     if rng.random() < 0.35:
         return Garment(

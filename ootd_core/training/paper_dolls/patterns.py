@@ -69,14 +69,14 @@ def random_pattern(rng: np.random.Generator, centre: tuple[float, float]) -> Pat
     )
 
 
-def _wave(period: float, phase: float) -> NDArray[np.float32]:
+def _wave(period: float, phase: float) -> NDArray[np.floating]:
     """Return a soft-edged 0/1 wave over PIXELS positions."""
     position = np.arange(PIXELS, dtype=np.float32) / (period * PIXELS) + phase
     height = 0.5 - np.abs(position % 1.0 - 0.5) - 0.25
     return np.clip(height * period * PIXELS / 1.5 + 0.5, 0, 1)
 
 
-def _dots(period: float, phase: float) -> NDArray[np.float32]:
+def _dots(period: float, phase: float) -> NDArray[np.floating]:
     axis = (np.arange(PIXELS, dtype=np.float32) / (period * PIXELS) + phase) % 1.0 - 0.5
     distance = np.sqrt(axis[None, :] ** 2 + axis[:, None] ** 2) * period * PIXELS
     return np.clip((0.3 * period * PIXELS - distance) / 1.5 + 0.5, 0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -39,6 +39,14 @@ CLOTH_TO_BODY = np.array([[1 / PIXELS, 0, -0.5], [0, 1 / PIXELS, 0]], np.float64
 HEAD_CENTRE = np.array([0.0, 0.1], np.float32)
 
 
+class Skin(Protocol):
+    """Paints a shape of the canonical body where its part is; the person's skin by default."""
+
+    def __call__(
+        self, part: str, outline: Points, label: Label, colour: Colour | None = None
+    ) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Person:
     """Who is drawn, how they stand, and where. `scale`: picture heights per body height;
@@ -57,7 +65,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawn person: image uint8 [H,W,3], labels uint8 [H,W], keypoints float32 [18,3] in pixels."""
+    """A drawn person: image uint8 [H,W,3], labels uint8 [H,W], keypoints float32 [18,3]."""
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -72,15 +80,15 @@ def draw_person(person: Person, outfit: tuple[Garment, ...], *, height: int, wid
     placement *= height
     body = joints(person.build, person.pose)
     posed = frames(body, person.build.thickness)
-    to_picture = {
-        part: _compose(placement, cv2.getAffineTransform(frame, posed[part]))
-        for part, frame in CANONICAL_FRAMES.items()
-    }
+    to_picture: dict[str, Affine] = {}
+    for part, frame in CANONICAL_FRAMES.items():
+        affine = cv2.getAffineTransform(frame, posed[part]).astype(np.float64)
+        to_picture[part] = _compose(placement, affine)
     canvas = Canvas(_background(person.background, height, width))
     cloths = [(garment, draw_pattern(garment.pattern), panels(garment)) for garment in outfit]
 
-    def skin(part: str, outline: Points, label: Label, colour: Colour = person.skin) -> None:
-        canvas.fill(carried(outline, to_picture[part]), colour, label)
+    def skin(part: str, outline: Points, label: Label, colour: Colour | None = None) -> None:
+        canvas.fill(carried(outline, to_picture[part]), colour or person.skin, label)
 
     def dress(panel: Panel, cloth: NDArray[np.uint8], garment: Garment) -> None:
         affine = to_picture[panel.part]
@@ -111,8 +119,8 @@ def draw_person(person: Person, outfit: tuple[Garment, ...], *, height: int, wid
     _draw_head(person, skin)
 
     pixels = carried(body, placement)
-    inside = ((pixels >= 0) & (pixels < (width, height))).all(1)
-    keypoints = np.concatenate([pixels, np.ones((18, 1), np.float32)], 1) * inside[:, None]
+    inside = np.all((pixels >= 0) & (pixels < np.array([width, height])), axis=1)
+    keypoints = np.concatenate([pixels, np.ones((18, 1))], 1) * inside[:, None]
     return Drawing(canvas.image, canvas.labels, keypoints.astype(np.float32))
 
 
@@ -170,13 +178,13 @@ def _hand(side: Side) -> Points:
 HAND = {side: _hand(side) for side in SIDES}
 
 
-def _draw_arm(side: Side, skin) -> None:  # noqa: ANN001
+def _draw_arm(side: Side, skin: Skin) -> None:
     shoulder, elbow, wrist = (CANONICAL_JOINTS[j[side]] for j in (SHOULDER, ELBOW, WRIST))
     skin(f"{side}_upper_arm", capsule(shoulder, elbow, 0.028, 0.024), ARM_LABEL[side])
     skin(f"{side}_forearm", capsule(elbow, wrist, 0.024, 0.018), ARM_LABEL[side])
 
 
-def _draw_leg(side: Side, skin, shoes: Colour) -> None:  # noqa: ANN001
+def _draw_leg(side: Side, skin: Skin, shoes: Colour) -> None:
     hip, knee, ankle = (CANONICAL_JOINTS[j[side]] for j in (HIP, KNEE, ANKLE))
     root = hip + 0.3 * (knee - hip)
     skin(f"{side}_thigh", capsule(root, knee, 0.042, 0.034), LEG_LABEL[side])
@@ -185,7 +193,7 @@ def _draw_leg(side: Side, skin, shoes: Colour) -> None:  # noqa: ANN001
     skin(f"{side}_shin", capsule(ankle + (0, 0.014), toe, 0.026, 0.018), SHOE_LABEL[side], shoes)
 
 
-def _draw_head(person: Person, skin) -> None:  # noqa: ANN001
+def _draw_head(person: Person, skin: Skin) -> None:
     skin("head", ellipse(HEAD_CENTRE, 0.056, 0.074), Label.FACE)
     if person.hair != "none":
         cap = ellipse(HEAD_CENTRE - (0, 0.01), 0.062, 0.076)[14:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,13 @@ CATEGORIES = tuple(Category)
 SKINS: tuple[Colour, ...] = (
     (246, 214, 190), (231, 190, 160), (214, 166, 130), (180, 128, 94), (138, 92, 66), (96, 64, 48),
 )  # fmt: skip
-HAIRS: tuple[Colour, ...] = ((40, 30, 28), (90, 58, 36), (190, 150, 90), (150, 62, 40), (170,) * 3)
+HAIRS: tuple[Colour, ...] = (
+    (40, 30, 28),
+    (90, 58, 36),
+    (190, 150, 90),
+    (150, 62, 40),
+    (170, 170, 170),
+)
 STYLES: tuple[Hair, ...] = ("none", "short", "bob", "long")
 
 
@@ -99,7 +106,7 @@ def random_person(rng: np.random.Generator, category: Category) -> Person:
     return replace(person, scale=scale, offset=(0.375 + sideways, top))
 
 
-def _rgb(values) -> Colour:  # noqa: ANN001
+def _rgb(values: Iterable[float]) -> Colour:
     red, green, blue = (int(value) for value in values)
     return red, green, blue
 

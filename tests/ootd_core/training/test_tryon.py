@@ -4,10 +4,17 @@ import torch
 
 from ootd_core.agnostic import agnostic_mask
 from ootd_core.categories import Variant
-from ootd_core.latents import agnostic_image, encode, to_tensor
+from ootd_core.images import to_tensor
+from ootd_core.latents import agnostic_image, encode
 from ootd_core.training.paper_dolls.sample import draw_sample
 from ootd_core.training.phases import Phase
-from ootd_core.training.tryon import DollLatents, TryOnTask, encode_doll, keep_garment, predict_noise
+from ootd_core.training.tryon import (
+    DollLatents,
+    TryOnTask,
+    encode_doll,
+    keep_garment,
+    predict_noise,
+)
 from tests.ootd_core.small_networks import FOLDER, small_networks
 
 PHASES = (

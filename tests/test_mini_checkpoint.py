@@ -1,0 +1,95 @@
+"""The bundled checkpoint does what it is bundled for: it dresses people it has never seen."""
+
+import numpy as np
+import pytest
+
+from cli.demo import load_samples
+from cli.evaluate import dress_doll, garment_labels
+from cli.places import MINI_MODEL, ROOT, SAMPLES
+from cli.studio import Studio
+from ootd_core.agnostic import MaskMode, agnostic_mask
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints import load_networks
+from ootd_core.evaluation.metrics import Figures, average, compare
+from ootd_core.images import load_image
+from ootd_core.training.paper_dolls.sample import draw_sample
+from openpose import detect_people
+
+DOLLS = range(200, 206)  # held out; others than the sample pictures
+MARGIN = 1.0  # dB
+LEAST_PSNR, MOST_COLOUR_ERROR = 12.0, 40.0
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, Figures]:
+    networks = load_networks(MINI_MODEL, Variant.FULL_BODY)
+    rows: dict[str, list[Figures]] = {}
+    for number, seed in enumerate(DOLLS):
+        doll = draw_sample(seed, category=tuple(Category)[number % 3])
+        results = dress_doll(networks, doll, 12, 2.0, MaskMode.ROBUST, ablations=True)
+        mask = results.pop("mask").astype(bool)
+        worn = mask & np.isin(doll.truth_labels, garment_labels(doll))
+        for name, picture in results.items():
+            rows.setdefault(name, []).append(compare(picture, doll.truth, mask, worn))
+    means = {name: average(row) for name, row in rows.items()}
+    print(means)  # shown if a figure below falls short
+    return means
+
+
+def test_it_beats_both_ablations(figures: dict[str, Figures]) -> None:
+    for ablation in ("no fusion", "no garment"):
+        assert figures["full"].psnr > figures[ablation].psnr + MARGIN
+        assert figures["full"].colour_error < figures[ablation].colour_error / 2
+
+
+def test_it_is_near_the_ceiling(figures: dict[str, Figures]) -> None:
+    assert figures["full"].psnr > LEAST_PSNR
+    assert figures["full"].colour_error < MOST_COLOUR_ERROR
+    assert figures["ceiling"].psnr > 22
+
+
+def test_it_is_small() -> None:
+    files = [path for path in (ROOT / "demo").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 24e6
+
+
+def test_the_parser_agrees_with_the_drawing() -> None:
+    studio = Studio(MINI_MODEL, Variant.FULL_BODY)
+    shares: list[float] = []
+    for seed in DOLLS:
+        doll = draw_sample(seed, height=512, width=384)
+        shares.append(float((studio.parser(doll.person) == doll.labels).mean()))
+    assert np.mean(shares) > 0.93, shares
+
+
+def test_the_pose_network_finds_the_joints() -> None:
+    network = Studio(MINI_MODEL, Variant.FULL_BODY).body_network
+    errors: list[float] = []
+    for seed in DOLLS:
+        doll = draw_sample(seed)
+        people = detect_people(network, doll.person)
+        assert people, f"nobody found in doll {seed}"
+        seen = people[0].visible & (doll.keypoints[:, 2] > 0)
+        distances = np.linalg.norm(people[0].keypoints[:, :2] - doll.keypoints[:, :2], axis=1)
+        assert seen.sum() >= 12
+        errors.append(float(np.median(distances[seen])))
+    assert np.mean(errors) < 6, errors  # pixels of 256
+
+
+def test_masks_from_the_networks_are_like_those_of_the_drawing() -> None:
+    studio = Studio(MINI_MODEL, Variant.FULL_BODY)
+    overlaps: list[float] = []
+    for sample in load_samples(SAMPLES):
+        labels = studio.parser(sample.person)
+        people = detect_people(studio.body_network, sample.person)
+        seen = agnostic_mask(
+            labels,
+            people[0].keypoints if people else None,
+            category=sample.category,
+            variant=Variant.FULL_BODY,
+        ).mask
+        assert load_image(SAMPLES / f"{sample.name}-{sample.category}-person.png").shape[:2] == (
+            seen.shape
+        )
+        overlaps.append(float(seen.mean()))
+    assert all(0.03 < share < 0.7 for share in overlaps), overlaps

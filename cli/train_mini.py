@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import typer
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 from tqdm import tqdm
@@ -32,6 +33,7 @@ from humanparse.training import (
     target_labels,
 )
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoint_files import locate
 from ootd_core.checkpoint_writer import (
     part_folder,
     save_json,
@@ -56,7 +58,7 @@ from ootd_core.training.mini import (
     save_image_processor,
     save_tokenizer,
 )
-from ootd_core.training.paper_dolls.sample import DollSample, draw_sample
+from ootd_core.training.paper_dolls.sample import DollSample, draw_nobody, draw_sample
 from ootd_core.training.phases import Phase
 from ootd_core.training.tryon import TRAINING_SEEDS, DollLatents, TryOnTask
 from ootd_core.weights import Part
@@ -69,7 +71,7 @@ PARSER_SIZE = (192, 192)
 POSE_CHANNELS = BodyChannels(
     trunk=(8, 16, 32, 48), squeeze=32, features=16, stage=8, first_stage=48
 )
-SMALL_BATCH = 12
+SMALL_BATCH = 10
 DEMO_SEEDS = (
     (Category.UPPER, 109),
     (Category.UPPER, 104),
@@ -100,6 +102,9 @@ def train_mini_command(
     scale: Annotated[
         float, typer.Option(min=0.001, help="length of the training relative to the bundled one")
     ] = 1.0,
+    go_on: Annotated[
+        bool, typer.Option("--go-on", help="train the UNets that the folder holds further")
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train a mini checkpoint on drawn people (about two hours on two cores)."""
@@ -109,7 +114,7 @@ def train_mini_command(
         Stage.VAE: train_autoencoder,
         Stage.PARSER: train_parser,
         Stage.POSE: train_pose,
-        Stage.UNETS: train_unets,
+        Stage.UNETS: partial(train_unets, go_on=go_on),
         Stage.SAMPLES: write_samples,
     }
     for name, train in trainers.items():
@@ -156,24 +161,28 @@ def train_pose(out: Path, work: Path, scale: float) -> None:
     write_whole(path, lambda temporary: save_file(weights, temporary))
 
 
-def train_unets(out: Path, work: Path, scale: float) -> None:
-    """Train both UNets over the folder's autoencoder; write them with CLIP towers and the rest."""
-    write_frozen_parts(out)
+def train_unets(out: Path, work: Path, scale: float, *, go_on: bool) -> None:
+    """Train both UNets over the folder's autoencoder, new ones or those that the folder holds."""
     variant = Variant.FULL_BODY
     parts = (Part.OUTFITTING_UNET, Part.TRYON_UNET)
-    for part, unet in zip(parts, build_unets(), strict=True):
-        save_part(unet_folder(out, part, variant, 0), unet, dtype=torch.float32)
+    if not go_on:
+        write_frozen_parts(out)
+        shutil.rmtree(unet_folder(out, parts[0], variant, 0).parents[1], ignore_errors=True)
+        for part, unet in zip(parts, build_unets(), strict=True):
+            save_part(unet_folder(out, part, variant, 0), unet, dtype=torch.float32)
     networks = load_networks(out, variant)
+    before = locate(out, variant).tryon_unet.config.parents[1]
     phases = (
         Phase(steps=_scaled(900, scale), batch=16, height=HEIGHT // 2, width=WIDTH // 2),
-        Phase(steps=_scaled(400, scale), batch=12, height=HEIGHT, width=WIDTH),
+        Phase(steps=_scaled(3000, scale), batch=8, height=HEIGHT, width=WIDTH),
     )
     dolls = DollLatents(networks, first=48, growth=2, limit=6000)
     settings = LoopSettings(steps=_total(phases), learning_rate=1e-3, average=0.995)
     _train(TryOnTask(networks, phases, dolls, most_weight=20.0), settings, work)
+    step = int(before.name.removeprefix("checkpoint-")) + settings.steps
     for part, unet in zip(parts, (networks.outfitting_unet, networks.tryon_unet), strict=True):
-        save_part(unet_folder(out, part, variant, settings.steps), unet, dtype=STORED)
-    shutil.rmtree(unet_folder(out, parts[0], variant, 0).parent)
+        save_part(unet_folder(out, part, variant, step), unet, dtype=STORED)
+    shutil.rmtree(before)
 
 
 def write_frozen_parts(out: Path) -> None:
@@ -199,22 +208,25 @@ def write_samples(out: Path, _work: Path, _scale: float) -> None:
 
 
 def draw_parsing_batch(step: int) -> ParsingBatch:
-    """Return a step's dolls as the parser sees them, and their label maps."""
-    dolls = _dolls(step)
-    images = np.concatenate([parser_input(doll.person, PARSER_SIZE) for doll in dolls])
-    labels = np.stack([target_labels(doll.labels, PARSER_SIZE) for doll in dolls])
+    """Return a step's dolls, and two pictures of nobody, as the parser sees them; label maps."""
+    pairs = [(doll.person, doll.labels) for doll in _dolls(step)]
+    pairs += [(nobody, np.zeros_like(nobody[..., 0])) for nobody in _nobodies(step)]
+    images = np.concatenate([parser_input(picture, PARSER_SIZE) for picture, _ in pairs])
+    labels = np.stack([target_labels(labels, PARSER_SIZE) for _, labels in pairs])
     return torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def draw_pose_batch(step: int) -> PoseBatch:
-    """Return a step's dolls as the pose network sees them, and their ideal maps."""
+    """Return a step's dolls, and two pictures of nobody, as the pose network sees them; maps."""
     geometry = PoseGeometry.of_image(height=HEIGHT, width=WIDTH)
     scale = geometry.height / HEIGHT
     images, limbs, joints = [], [], []
-    for doll in _dolls(step):
-        picture = Image.fromarray(doll.person).resize((geometry.width, geometry.height))
+    pairs = [(doll.person, doll.keypoints) for doll in _dolls(step)]
+    pairs += [(nobody, np.zeros((18, 3), np.float32)) for nobody in _nobodies(step)]
+    for person, joints_in_picture in pairs:
+        picture = Image.fromarray(person).resize((geometry.width, geometry.height))
         images.append(network_input(np.asarray(picture), geometry))
-        keypoints = doll.keypoints.copy()
+        keypoints = joints_in_picture.copy()
         keypoints[:, :2] = (keypoints[:, :2] + 0.5) * scale - 0.5
         affinity, heatmap = target_maps(keypoints, geometry)
         limbs.append(affinity)
@@ -226,6 +238,11 @@ def draw_pose_batch(step: int) -> PoseBatch:
 def _dolls(step: int) -> list[DollSample]:
     first = TRAINING_SEEDS + step * SMALL_BATCH
     return [draw_sample(first + i, height=HEIGHT, width=WIDTH) for i in range(SMALL_BATCH)]
+
+
+def _nobodies(step: int) -> list[NDArray[np.uint8]]:
+    first = TRAINING_SEEDS + 2 * step
+    return [draw_nobody(first + i, height=HEIGHT, width=WIDTH) for i in range(2)]
 
 
 def _train(task: Task, settings: LoopSettings, work: Path) -> None:

@@ -70,7 +70,16 @@ def build_unets() -> tuple[UNet2DConditionModel, UNet2DConditionModel]:
 
 
 def build_clip_towers() -> tuple[CLIPTextModel, CLIPVisionModelWithProjection]:
-    """Return small untrained CLIP towers (text, vision) whose outputs have the prompt's width."""
+    """Return small CLIP towers (text, vision) whose outputs have the prompt's width.
+
+    They are never trained, so their weights come from a seed of their own: always the same.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _random_clip_towers()
+
+
+def _random_clip_towers() -> tuple[CLIPTextModel, CLIPVisionModelWithProjection]:
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(vocabulary()),

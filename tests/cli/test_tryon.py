@@ -159,7 +159,7 @@ def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
     (weights,) = model.glob("ootd/ootd_dc/*/unet_vton/*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1000])
     said = refused("--model", model)
-    assert str(weights) in said and "cli download" in said
+    assert weights.name in said and str(weights.parent) in said and "cli download" in said
 
 
 def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:

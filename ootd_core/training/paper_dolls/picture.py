@@ -84,7 +84,7 @@ def draw_person(person: Person, outfit: tuple[Garment, ...], *, height: int, wid
     for part, frame in CANONICAL_FRAMES.items():
         affine = cv2.getAffineTransform(frame, posed[part]).astype(np.float64)
         to_picture[part] = _compose(placement, affine)
-    canvas = Canvas(_background(person.background, height, width))
+    canvas = Canvas(draw_background(person.background, height, width))
     cloths = [(garment, draw_pattern(garment.pattern), panels(garment)) for garment in outfit]
 
     def skin(part: str, outline: Points, label: Label, colour: Colour | None = None) -> None:
@@ -148,7 +148,8 @@ def _compose(outer: Affine, inner: Affine) -> Affine:
     )
 
 
-def _background(colours: tuple[Colour, Colour], height: int, width: int) -> NDArray[np.uint8]:
+def draw_background(colours: tuple[Colour, Colour], height: int, width: int) -> NDArray[np.uint8]:
+    """Return a wall uint8 [H,W,3] that fades from the first colour (top) to the second."""
     share = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     column = (1 - share) * np.array(colours[0], np.float32) + share * np.array(colours[1])
     return np.repeat(column[:, None].astype(np.uint8), width, axis=1)

@@ -13,7 +13,7 @@ from ...categories import Category
 from .body import random_build, random_pose
 from .garments import Garment, random_garment
 from .patterns import Colour
-from .picture import Hair, Person, draw_garment, draw_person
+from .picture import Hair, Person, draw_background, draw_garment, draw_person
 
 CATEGORIES = tuple(Category)
 SKINS: tuple[Colour, ...] = (
@@ -75,6 +75,15 @@ def draw_sample(
         keypoints=before.keypoints,
         kind=garment.pattern.kind,
     )
+
+
+def draw_nobody(seed: int, *, height: int, width: int) -> NDArray[np.uint8]:
+    """Draw a picture uint8 [H,W,3] without a person: an empty wall or a flat garment."""
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.5:
+        return draw_background((_pastel(rng), _pastel(rng)), height, width)
+    category = CATEGORIES[int(rng.integers(3))]
+    return draw_garment(random_garment(rng, category), height=height, width=width)
 
 
 def changed(outfit: tuple[Garment, ...], garment: Garment) -> tuple[Garment, ...]:

@@ -9,7 +9,7 @@ from ootd_core.training.paper_dolls.body import CANONICAL_FRAMES, CANONICAL_JOIN
 from ootd_core.training.paper_dolls.garments import panels, random_garment
 from ootd_core.training.paper_dolls.patterns import KINDS, Pattern, draw_pattern
 from ootd_core.training.paper_dolls.picture import draw_garment
-from ootd_core.training.paper_dolls.sample import DollSample, changed, draw_sample
+from ootd_core.training.paper_dolls.sample import DollSample, changed, draw_nobody, draw_sample
 
 GARMENTS = {
     Category.UPPER: {Label.UPPER_CLOTHES},
@@ -101,3 +101,11 @@ def test_long_sleeves_have_more_panels_than_none() -> None:
 def test_the_canonical_body_is_its_own_frame() -> None:
     again = frames(CANONICAL_JOINTS, 1.0)
     assert all(np.array_equal(again[part], CANONICAL_FRAMES[part]) for part in CANONICAL_FRAMES)
+
+
+def test_nobody_is_a_wall_or_a_garment() -> None:
+    pictures = [draw_nobody(seed, height=64, width=48) for seed in range(20)]
+    white = [(picture[0, 0] == 255).all() for picture in pictures]
+    assert any(white) and not all(white)
+    walls = [picture for picture, flat in zip(pictures, white, strict=True) if not flat]
+    assert all((wall == wall[:, :1]).all() for wall in walls)

@@ -22,7 +22,7 @@ from ootd_core.categories import Variant
 from ootd_core.file_damage import damage
 from ootd_core.weights import LICENCE_TABLE, WeightFile, files_for
 
-console = Console()
+console = Console(markup=False, highlight=False, soft_wrap=True)
 SHA256_DIGITS = 64
 GIT_DIGITS = 40
 Answer = TypeVar("Answer")

@@ -45,9 +45,10 @@ def test_what_is_written_loads_again(
     save_all(tmp_path, networks, step=12, dtype=dtype)
     again = load_networks(tmp_path, DC)
     for name in ("vae", "text_encoder", "image_encoder", "outfitting_unet", "tryon_unet"):
-        before, after = getattr(networks, name), getattr(again, name)
-        for key, value in before.state_dict().items():
-            assert torch.equal(after.state_dict()[key], value.to(dtype).float()), (name, key)
+        before, after = getattr(networks, name).state_dict(), getattr(again, name).state_dict()
+        assert before.keys() == after.keys()
+        for key, value in before.items():
+            assert torch.equal(after[key], value.to(dtype).float()), (name, key)
     assert again.scheduler_config == networks.scheduler_config
     assert again.image_processor.to_dict() == networks.image_processor.to_dict()
     assert not list(tmp_path.rglob("*.part"))

@@ -240,7 +240,9 @@ def test_after_ctrl_c_the_job_cleans_up_and_the_code_is_130(tmp_path: Path) -> N
     )
     starter = textwrap.dedent(
         f"""
-        import sys, quickstart
+        import signal, sys, quickstart
+        # A shell starts jobs in the background deaf to Ctrl-C, and so would their children be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             quickstart.run([sys.executable, "-c", {job!r}])
         except KeyboardInterrupt:

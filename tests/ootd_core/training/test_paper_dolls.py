@@ -36,7 +36,7 @@ def test_only_the_garment_of_the_category_changes(seed: int, category: Category)
     same &= ~np.isin(doll.labels, [Label.SKIRT])
     # Anti-aliased edges of the garment reach one pixel into what keeps its label.
     changed_pixels = (doll.person != doll.truth).any(2) & same
-    assert changed_pixels.mean() < 0.03
+    assert changed_pixels.mean() < 0.06
 
 
 @pytest.mark.parametrize("seed", range(6))

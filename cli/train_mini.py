@@ -107,7 +107,7 @@ def train_mini_command(
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
-    """Train a mini checkpoint on drawn people (about two hours on two cores)."""
+    """Train a mini checkpoint on drawn people; the UNets, the longest stage, take hours."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     trainers: dict[Stage, Callable[[Path, Path, float], None]] = {

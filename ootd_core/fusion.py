@@ -11,7 +11,7 @@ Works on any UNet that is built like diffusers' UNet2DConditionModel. `Fusion` c
 outside, and `eject` undoes it without a trace.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -72,19 +72,36 @@ def record(outfitting_unet: UNet, latents: Tensor, prompt: Tensor) -> list[Tenso
 
     Returns one tensor [G, h' * w', channels] for each block, in execution order.
     """
-    blocks = transformer_blocks(outfitting_unet)
+    timestep = torch.zeros((), dtype=torch.long, device=latents.device)
+    return record_tokens(
+        transformer_blocks(outfitting_unet),
+        lambda: outfitting_unet(latents, timestep, encoder_hidden_states=prompt),
+    )
+
+
+def record_tokens(
+    blocks: Sequence[nn.Module],
+    forward: Callable[[], object],
+    on_block: Callable[[], None] | None = None,
+) -> list[Tensor]:
+    """Runs `forward` as far as the last of `blocks` and returns what enters each of them.
+
+    blocks: in the order in which `forward` runs them. on_block is called at each and may raise to
+    cancel. Returns [G, tokens, channels] for each block; the blocks stay as they were.
+    """
     features: list[Tensor] = []
 
     def keep(_block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         features.append(inputs[0])
+        if on_block is not None:
+            on_block()
         if len(features) == len(blocks):
             raise _LastBlockReached
 
     hooks = [block.register_forward_pre_hook(keep) for block in blocks]
-    timestep = torch.zeros((), dtype=torch.long, device=latents.device)
     try:
         with suppress(_LastBlockReached):
-            outfitting_unet(latents, timestep, encoder_hidden_states=prompt)
+            forward()
     finally:
         for hook in hooks:
             hook.remove()
@@ -132,8 +149,8 @@ class FusedAttention:
         key = attn.to_k(hidden_states)
         value = attn.to_v(hidden_states)
         if self.garment is not None:
-            key = _append(key, self.garment.keys)
-            value = _append(value, self.garment.values)
+            key = append_garment(key, self.garment.keys)
+            value = append_garment(value, self.garment.values)
         query, key, value = (
             rearrange(states, "batch tokens (heads width) -> batch heads tokens width", heads=heads)
             for states in (query, key, value)
@@ -144,8 +161,11 @@ class FusedAttention:
         return dropout(projection(attended))
 
 
-def _append(person: Tensor, garment: Tensor) -> Tensor:
-    """[B, p, c] and [G, g, c] -> [B, p + g, c], each garment repeated for its B // G samples."""
+def append_garment(person: Tensor, garment: Tensor) -> Tensor:
+    """[B, p, c] and [G, g, c] -> [B, p + g, c], each garment repeated for its B // G samples.
+
+    Raises ValueError if B is no multiple of G.
+    """
     samples, remainder = divmod(len(person), len(garment))
     if remainder:
         raise ValueError(

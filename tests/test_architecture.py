@@ -19,7 +19,8 @@ NODES = "nodes"  # the one folder that knows ComfyUI
 PACKAGES = (*CORES, NODES, *COMPOSITIONS)
 
 COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "nodes"}
-HEAVY = {"diffusers", "transformers", "accelerate"}
+UNKNOWN_TO_COMFYUI = {"diffusers", "accelerate"}
+HEAVY = UNKNOWN_TO_COMFYUI | {"transformers"}
 LAZY = {"cv2", "onnxruntime"}  # imported by the function that first uses them
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -311,7 +312,7 @@ def reachable(start: str, files: dict[str, Source]) -> Iterator[tuple[str, Impor
             yield module, found
             # `from .a import b`: b may be a module or a name in a.
             for name in (found.module, found.module.rpartition(".")[0]):
-                if name not in seen:
+                if name and name not in seen:  # no name is the root's own __init__.py
                     seen.add(name)
                     todo.append(name)
 
@@ -326,6 +327,20 @@ def test_what_comfyui_loads_needs_no_diffusers(start: str) -> None:
         for name in starts
         for module, found in reachable(name, files)
         if found.package in HEAVY or ".training" in found.module
+    }
+    assert not broken, "\n" + "\n".join(sorted(broken))
+
+
+def test_the_nodes_need_no_diffusers_anywhere() -> None:
+    """transformers is ComfyUI's own; `clip_towers` imports it when a checkpoint is loaded."""
+    files = {file.module: file for file in all_sources()}
+    starts = [name for name in files if name.startswith(f"{NODES}.")]
+    assert len(starts) > 10
+    broken = {
+        f"{module}:{found.line} imports {found.module}"
+        for name in starts
+        for module, found in reachable(name, files)
+        if found.package in UNKNOWN_TO_COMFYUI or ".training" in found.module
     }
     assert not broken, "\n" + "\n".join(sorted(broken))
 

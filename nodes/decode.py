@@ -1,0 +1,125 @@
+"""From latents to the finished picture: decoded, and pasted back into the original."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.sd
+import numpy as np
+import torch
+from comfy_api.latest import io
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..ootd_core.fitting import Fit, FitMode, fit_image, unfit_mask
+from ..ootd_core.images import paste_back
+from ..ootd_core.latents import binary_mask
+from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_masks, to_pictures
+from .sockets import MENU, Fits
+
+
+class DecodeTryOn(io.ComfyNode):
+    """See `paste_back`: outside the mask every pixel is the original's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OOTD_VAEDecode",
+            display_name="Decode Try-On",
+            category=MENU,
+            description="Decodes the sampler's latents. With the original picture and the mask "
+            "connected, the result has the original's size and differs from it inside the mask "
+            "only.",
+            inputs=[
+                io.Latent.Input("latent", tooltip="From the sampler."),
+                io.Vae.Input("vae", tooltip="From Load OOTDiffusion Model."),
+                io.Image.Input(
+                    "original",
+                    optional=True,
+                    tooltip="The person's picture before Fit Person. With it the result is pasted "
+                    "back.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="The mask that Fused Denoiser got: where the result is pasted.",
+                ),
+                Fits.Input(
+                    "fit",
+                    optional=True,
+                    tooltip="From Fit Person. Without it the original must have the size of the "
+                    "result.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=2.0,
+                    min=0.0,
+                    max=64.0,
+                    step=0.5,
+                    tooltip="Width of the seam inside the mask, in the networks' pixels.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The person in the garment."),
+                io.Mask.Output(
+                    display_name="mask", tooltip="What was redrawn, at the size of the image."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        latent: dict[str, Any],
+        vae: comfy.sd.VAE,
+        feather: float,
+        original: Tensor | None = None,
+        mask: Tensor | None = None,
+        fit: list[Fit] | None = None,
+    ) -> io.NodeOutput:
+        decoded: Tensor = vae.decode(latent["samples"])
+        if original is None:
+            return io.NodeOutput(decoded, torch.ones(decoded.shape[:3]))
+        if mask is None:
+            raise ValueError(
+                "The original is connected but not the mask: connect the mask that Fused Denoiser "
+                "got, so that the rest of the original stays as it is."
+            )
+        results, masks = to_pictures(decoded), to_masks(mask)
+        originals = opaque(original)
+        batch = common_batch(
+            latent=len(results),
+            original=len(originals),
+            mask=len(masks),
+            fit=len(fit or [0]),
+        )
+        pasted: list[Tensor] = []
+        redrawn: list[NDArray[np.float32]] = []
+        for result, before, painted, where in zip(
+            repeated(results, batch),
+            repeated(originals.split(1), batch),
+            repeated(masks, batch),
+            repeated(fit or [None], batch),
+            strict=True,
+        ):
+            region = binary_mask(painted)
+            where = where or _in_place(before, result)
+            picture = paste_back(to_pictures(before)[0], result, region, where, feather)
+            weight = unfit_mask(region, where)
+            inside = torch.from_numpy(weight > 0)[..., None]
+            # Outside it is the original itself, not what 8 bits leave of it.
+            pasted.append(torch.where(inside, to_image([picture]), before))
+            redrawn.append(weight)
+        return io.NodeOutput(torch.cat(pasted), to_mask(redrawn))
+
+
+def _in_place(before: Tensor, result: NDArray[np.uint8]) -> Fit:
+    """The fit of an original that already had the networks' size."""
+    height, width = result.shape[:2]
+    if tuple(before.shape[1:3]) != (height, width):
+        raise ValueError(
+            f"The original is {before.shape[1]}x{before.shape[2]} (height x width) and the result "
+            f"{height}x{width}: connect the fit of Fit Person, which says how one became the "
+            "other."
+        )
+    return fit_image(result, height, width, mode=FitMode.PAD)[1]

@@ -1,0 +1,172 @@
+"""The fused denoiser: a MODEL and conditioning that any sampler of ComfyUI takes.
+
+What it adds to stock Stable Diffusion stands in the conditioning (the garment's tokens, the latents
+of the person behind the mask) and in one wrapper of the model. The sampler redraws inside the mask
+by ComfyUI's own noise mask.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_patcher
+import comfy.sd
+import numpy as np
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ootd_core.latents import SCALE, agnostic_image, binary_mask, latent_mask
+from ..ootd_core.masks import validate_mask
+from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
+from .pictures import common_batch, opaque, repeated, to_image, to_masks, to_pictures
+from .sockets import MENU, GarmentFeatures, GarmentFeaturesSocket
+
+
+class FusedDenoiser(io.ComfyNode):
+    """See `garment_attention`."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OOTD_FusedDenoiser",
+            display_name="Fused Denoiser",
+            category=MENU,
+            description="Joins person, mask and garment into what a sampler needs. Connect "
+            "KSampler or any other; its cfg is the garment's guidance scale (2 as published, 1 to "
+            "5).",
+            inputs=[
+                io.Model.Input("denoiser", tooltip="The first MODEL of Load OOTDiffusion Model."),
+                GarmentFeaturesSocket.Input("garment_features", tooltip="From Outfitting UNet."),
+                io.Conditioning.Input("conditioning", tooltip="From Encode Garment."),
+                io.Vae.Input("vae", tooltip="From Load OOTDiffusion Model."),
+                io.Image.Input("person", tooltip="From Fit Person; sides are multiples of 8."),
+                io.Mask.Input("mask", tooltip="What is redrawn, of the same size."),
+                io.Float.Input(
+                    "garment_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Multiplies the garment's share in every attention: 1 as trained, 0 "
+                    "none. cfg is the other, and usually the better, way to more garment.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where in the sampling the garment begins to be seen.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where in the sampling the garment ceases to be seen.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For the sampler."),
+                io.Conditioning.Output(
+                    display_name="positive", tooltip="Sees the garment. For the sampler."
+                ),
+                io.Conditioning.Output(
+                    display_name="negative", tooltip="Sees no garment. For the sampler."
+                ),
+                io.Latent.Output(
+                    display_name="latent",
+                    tooltip="The person with a noise mask. For the sampler, denoise 1.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        denoiser: comfy.model_patcher.ModelPatcher,
+        garment_features: GarmentFeatures,
+        conditioning: list[Any],
+        vae: comfy.sd.VAE,
+        person: Tensor,
+        mask: Tensor,
+        garment_strength: float,
+        start_percent: float,
+        end_percent: float,
+    ) -> io.NodeOutput:
+        if denoiser.model.diffusion_model.in_channels != 8:
+            raise ValueError(
+                f"This MODEL takes {denoiser.model.diffusion_model.in_channels} channels, a "
+                "try-on denoiser 8: connect the output denoiser of Load OOTDiffusion Model."
+            )
+        if start_percent > end_percent:
+            raise ValueError(
+                f"start_percent ({start_percent:g}) lies after end_percent ({end_percent:g}): the "
+                "garment would never be seen."
+            )
+        person = opaque(person)
+        masks = to_masks(mask)
+        batch = common_batch(
+            person=len(person),
+            mask=len(masks),
+            garment=garment_features.garments,
+            conditioning=len(conditioning[0][0]),
+        )
+        _check_size(person)
+        height, width = person.shape[1:3]
+        regions = [binary_mask(validate_mask(each, height, width)) for each in masks]
+        people, regions = repeated(person.split(1), batch), repeated(regions, batch)
+        hidden = [
+            agnostic_image(to_pictures(picture)[0], region)
+            for picture, region in zip(people, regions, strict=True)
+        ]
+        agnostic: Tensor = vae.encode(to_image(hidden))
+        original: Tensor = vae.encode(torch.cat(people))
+        sampling = denoiser.get_model_object("model_sampling")
+        model = denoiser.clone()
+        GarmentAttention(
+            strength=garment_strength,
+            first_sigma=float(sampling.percent_to_sigma(start_percent)),
+            last_sigma=float(sampling.percent_to_sigma(end_percent)),
+        ).attach(model)
+        latent = {
+            "samples": original,
+            "noise_mask": torch.cat([latent_mask(np.asarray(region)) for region in regions]),
+        }
+        return io.NodeOutput(
+            model,
+            _seeing(conditioning, garment_features.conditional, agnostic, batch),
+            _seeing(conditioning, garment_features.unconditional, agnostic, batch),
+            latent,
+        )
+
+
+def _seeing(
+    conditioning: list[Any], features: list[Tensor], agnostic: Tensor, batch: int
+) -> list[Any]:
+    """The conditioning, whatever else it carries, with a garment and the person to be dressed."""
+    return [
+        [
+            prompt,
+            {
+                **entries,
+                "concat_latent_image": agnostic,
+                "model_conds": {
+                    **entries.get("model_conds", {}),
+                    CONDITION: GarmentCondition(features, batch),
+                },
+            },
+        ]
+        for prompt, entries in conditioning
+    ]
+
+
+def _check_size(person: Tensor) -> None:
+    height, width = person.shape[1:3]
+    if height % SCALE or width % SCALE or min(height, width) < SCALE:
+        raise ValueError(
+            f"The person's picture is {height}x{width} (height x width), but both must be "
+            f"multiples of {SCALE}: put Fit Person before it."
+        )

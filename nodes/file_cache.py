@@ -1,0 +1,37 @@
+"""What was loaded from files, kept as long as the files stay as they are.
+
+ComfyUI forgets a node's output as soon as a prompt does without the node; a loader that reads
+gigabytes keeps the last few by itself, told apart by path, time of change, size and options.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class FileCache(Generic[Value]):
+    """The `kept` values asked for last."""
+
+    def __init__(self, kept: int) -> None:
+        self.kept = kept
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, files: Iterable[Path], options: Hashable, load: Callable[[], Value]) -> Value:
+        """The value loaded from `files` (which exist) with `options`; loads it where need be."""
+        key = (tuple(_state(file) for file in files), options)
+        if key not in self._values:
+            while len(self._values) >= self.kept:  # first, so that both are never there at once
+                self._values.popitem(last=False)
+            self._values[key] = load()
+        self._values.move_to_end(key)
+        return self._values[key]
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    status = file.stat()
+    return str(file.resolve()), status.st_mtime_ns, status.st_size

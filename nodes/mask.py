@@ -1,0 +1,221 @@
+"""The mask generator: what is redrawn, from what is seen, from what the user painted, or both."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import comfy.model_management
+import numpy as np
+import torch
+from comfy_api.latest import io
+from numpy.typing import NDArray
+
+from ..ootd_core.agnostic import MaskMode, agnostic_mask
+from ..ootd_core.categories import Category, check_category
+from ..ootd_core.labels import Label
+from ..ootd_core.latents import binary_mask
+from ..ootd_core.masks import feather_mask, validate_mask
+from ..openpose import people_of
+from .loader import VARIANTS
+from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures
+from .sockets import MENU, LabelMaps, PoseKeypoint
+
+logger = logging.getLogger(__name__)
+
+MODES = {
+    "robust": MaskMode.ROBUST,
+    "hide old garment": MaskMode.HIDE_OLD_GARMENT,
+    "faithful": MaskMode.FAITHFUL,
+}
+KEEPABLE = {
+    "keep_hair": (Label.HAIR,),
+    "keep_arms": (Label.LEFT_ARM, Label.RIGHT_ARM),
+    "keep_legs": (Label.LEFT_LEG, Label.RIGHT_LEG),
+    "keep_scarf": (Label.SCARF,),
+}
+"""Beside face, hat, glasses, shoes, bag and hands, which always stay."""
+USES = ("replace", "add", "remove")
+OVERLAY = np.array([255, 40, 120], np.float32)
+OVERLAY_SHARE = 0.55
+
+
+class GenerateMask(io.ComfyNode):
+    """See `agnostic_mask`. Never fails for want of keypoints; it says what it did without."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        keep = {
+            "keep_hair": "Long hair over the garment stays as it is.",
+            "keep_arms": "Bare arms stay as they are: for a garment whose sleeves end alike.",
+            "keep_legs": "Bare legs stay as they are: for a skirt or dress as long as the old one.",
+            "keep_scarf": "A scarf stays as it is.",
+        }
+        return io.Schema(
+            node_id="OOTD_MaskGenerator",
+            display_name="Generate Try-On Mask",
+            category=MENU,
+            description="Decides which pixels are redrawn for a garment of a category. Takes "
+            "joints from Detect Body Pose or any node that gives POSE_KEYPOINT, and your own mask.",
+            inputs=[
+                io.Image.Input("image", tooltip="The person as it goes to Fused Denoiser."),
+                io.Combo.Input(
+                    "category",
+                    options=[category.value for category in Category],
+                    default=Category.UPPER.value,
+                    tooltip="The part of the body that the garment covers.",
+                ),
+                io.Combo.Input(
+                    "variant",
+                    options=list(VARIANTS),
+                    default="full body (dc)",
+                    tooltip="As in the loader: the two were trained with arms of different width.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="robust",
+                    tooltip="robust: the reference mask without its flaws. hide old garment: whole "
+                    "limbs, so that long sleeves or trousers leave no trace. faithful: the "
+                    "reference mask, flaws included.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=-64,
+                    max=64,
+                    tooltip="Pixels by which the mask grows (never over what is kept), or shrinks.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=0.0,
+                    min=0.0,
+                    max=64.0,
+                    step=0.5,
+                    tooltip="Pixels over which the mask rises from 0 to 1, inside its edge. Fused "
+                    "Denoiser redraws where it is 0.5 or more; Decode Try-On has its own seam.",
+                ),
+                *(
+                    io.Boolean.Input(name, default=False, tooltip=tooltip)
+                    for name, tooltip in keep.items()
+                ),
+                LabelMaps.Input(
+                    "label_map",
+                    optional=True,
+                    tooltip="From Parse Human, of the same picture. Needed unless your own mask "
+                    "replaces the generated one.",
+                ),
+                PoseKeypoint.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip="From Detect Body Pose or another pack. Without it the mask follows "
+                    "the label map alone.",
+                ),
+                io.Mask.Input("mask", optional=True, tooltip="Your own mask, white is redrawn."),
+                io.Combo.Input(
+                    "mask_use",
+                    options=list(USES),
+                    default="replace",
+                    tooltip="What your own mask does: replace the generated one, be added to it, "
+                    "or be removed from it.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(display_name="mask", tooltip="White is redrawn."),
+                io.Image.Output(display_name="overlay", tooltip="The mask over the picture."),
+                io.String.Output(
+                    display_name="warnings", tooltip="What had to be done without, a line each."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        category: str,
+        variant: str,
+        mode: str,
+        grow: int,
+        feather: float,
+        keep_hair: bool,
+        keep_arms: bool,
+        keep_legs: bool,
+        keep_scarf: bool,
+        mask_use: str,
+        label_map: list[NDArray[np.uint8]] | None = None,
+        pose_keypoint: list[Any] | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        check_category(VARIANTS[variant], Category(category))
+        own = None if mask is None else to_masks(mask)
+        wanted = (keep_hair, keep_arms, keep_legs, keep_scarf)
+        kept = zip(KEEPABLE.values(), wanted, strict=True)
+        keep = [label for labels, chosen in kept if chosen for label in labels]
+        pictures = to_pictures(image)
+        batch = common_batch(
+            image=len(pictures),
+            label_map=len(label_map or [0]),
+            pose_keypoint=len(pose_keypoint or [0]),
+            mask=len(own or [0]),
+        )
+        masks: list[NDArray[np.float32]] = []
+        warnings: list[str] = []
+        for picture, labels, frame, painted in zip(
+            repeated(pictures, batch),
+            repeated(label_map or [None], batch),
+            repeated(pose_keypoint or [None], batch),
+            repeated(own or [None], batch),
+            strict=True,
+        ):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            height, width = picture.shape[:2]
+            drawn = None
+            if painted is not None:
+                drawn = binary_mask(validate_mask(painted, height, width))
+            if drawn is not None and mask_use == "replace":
+                masks.append(feather_mask(drawn, feather))
+                continue
+            people = [] if frame is None else people_of(frame, height=height, width=width)
+            generated = agnostic_mask(
+                _of_picture(labels, picture),
+                people[0].keypoints if people else None,
+                category=Category(category),
+                variant=VARIANTS[variant],
+                mode=MODES[mode],
+                grow=grow,
+                keep=keep,
+                keep_mask=drawn if mask_use == "remove" else None,
+            )
+            warnings += [warning for warning in generated.warnings if warning not in warnings]
+            region = generated.mask
+            if drawn is not None and mask_use == "add":
+                region = region | drawn
+            masks.append(feather_mask(region, feather))
+        for warning in warnings:
+            logger.warning("%s", warning)
+        overlays = [
+            _overlay(picture, weight)
+            for picture, weight in zip(repeated(pictures, batch), masks, strict=True)
+        ]
+        return io.NodeOutput(to_mask(masks), to_image(overlays), "\n".join(warnings))
+
+
+def _of_picture(labels: NDArray[np.uint8] | None, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if labels is None:
+        raise ValueError(
+            "There is nothing to make a mask from: connect Parse Human to label_map, or a mask of "
+            "your own with mask_use 'replace'."
+        )
+    if labels.shape != picture.shape[:2]:
+        raise ValueError(
+            f"The label map is of a picture of {labels.shape[0]}x{labels.shape[1]} (height x "
+            f"width), but the image is {picture.shape[0]}x{picture.shape[1]}: parse the very image "
+            "that is connected here."
+        )
+    return labels
+
+
+def _overlay(picture: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
+    share = OVERLAY_SHARE * mask[..., None]
+    return ((1 - share) * picture + share * OVERLAY).round().astype(np.uint8)

@@ -1,0 +1,142 @@
+"""Seeing the person: which pixel shows what (Parse Human), where the joints are (Detect Body Pose).
+
+Both networks serve every checkpoint. They are loaded when first asked for and kept: the parser's
+sessions on ComfyUI's device, the body network under ComfyUI's memory management.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.utils
+import numpy as np
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from ..humanparse import HumanParser, colourise
+from ..ootd_core.checkpoint_files import locate_preprocessors
+from ..openpose import detect_people, draw_people, frame_of, load_body_network
+from . import model_folders
+from .file_cache import FileCache
+from .pictures import to_image, to_pictures
+from .sockets import MENU, LabelMaps, PoseKeypoint
+
+LOOK_HEIGHT = 512
+"""The parser's lengths were chosen for pictures of this height; see `_looked_at`."""
+
+_parsers: FileCache[HumanParser] = FileCache(kept=1)
+_body_networks: FileCache[comfy.model_patcher.ModelPatcher] = FileCache(kept=1)
+
+
+def _checkpoint_input() -> io.Combo.Input:
+    checkpoints = model_folders.names()
+    return io.Combo.Input(
+        "checkpoint",
+        options=checkpoints,
+        default=checkpoints[0],
+        tooltip="Whose network to use. Those of 'mini (built in)' know drawn dolls only; for "
+        "photographs take a published checkpoint's.",
+    )
+
+
+class ParseHuman(io.ComfyNode):
+    """Any picture size; see `HumanParser`."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OOTD_HumanParser",
+            display_name="Parse Human",
+            category=MENU,
+            description="Finds which pixels show hair, face, arms, legs and each kind of garment.",
+            inputs=[
+                io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
+                _checkpoint_input(),
+            ],
+            outputs=[
+                LabelMaps.Output(
+                    display_name="label_map", tooltip="For Generate Try-On Mask and Fit Person."
+                ),
+                io.Image.Output(display_name="preview", tooltip="The labels in colours."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, checkpoint: str) -> io.NodeOutput:
+        pictures = to_pictures(image)
+        paths = locate_preprocessors(model_folders.folder_of(checkpoint))
+        device = str(comfy.model_management.get_torch_device())
+        files = (paths.parser_atr, paths.parser_lip)
+        parser = _parsers.get(files, device, lambda: HumanParser(*files, device=device))
+        progress = comfy.utils.ProgressBar(len(pictures))
+        labels: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        for picture in pictures:
+            height, width = picture.shape[:2]
+            found = Image.fromarray(parser(_looked_at(picture)))
+            labels.append(np.asarray(found.resize((width, height), Image.Resampling.NEAREST)))
+            progress.update(1)
+        return io.NodeOutput(labels, to_image([colourise(each) for each in labels]))
+
+
+class DetectBodyPose(io.ComfyNode):
+    """Any picture size; see `detect_people`."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="OOTD_OpenPose",
+            display_name="Detect Body Pose",
+            category=MENU,
+            description="Finds the joints of every person, the most prominent person first.",
+            inputs=[
+                io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
+                _checkpoint_input(),
+            ],
+            outputs=[
+                PoseKeypoint.Output(
+                    display_name="pose_keypoint",
+                    tooltip="18 joints a person, as OpenPose nodes of other packs give them.",
+                ),
+                io.Image.Output(display_name="preview", tooltip="The joints over the picture."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, checkpoint: str) -> io.NodeOutput:
+        pictures = to_pictures(image)
+        path = locate_preprocessors(model_folders.folder_of(checkpoint)).pose
+        management = comfy.model_management
+        patcher = _body_networks.get(
+            (path,),
+            None,
+            lambda: comfy.model_patcher.ModelPatcher(
+                load_body_network(path, device="cpu"),
+                load_device=management.get_torch_device(),
+                offload_device=management.unet_offload_device(),
+            ),
+        )
+        management.load_models_gpu([patcher])
+        progress = comfy.utils.ProgressBar(len(pictures))
+        frames: list[Any] = []
+        previews: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        for picture in pictures:
+            people = detect_people(patcher.model, picture)
+            height, width = picture.shape[:2]
+            frames.append(frame_of(people, height=height, width=width))
+            previews.append(draw_people(picture, people))
+            progress.update(1)
+        return io.NodeOutput(frames, to_image(previews))
+
+
+def _looked_at(
+    picture: np.ndarray[Any, np.dtype[np.uint8]],
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The picture at the height for which holes and seams of the parser are measured."""
+    height, width = picture.shape[:2]
+    if height == LOOK_HEIGHT:
+        return picture
+    size = (max(1, round(width * LOOK_HEIGHT / height)), LOOK_HEIGHT)
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))

@@ -1,0 +1,227 @@
+"""Try On Garment: the whole pipeline as one node that expands into the separate ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+import torch
+from comfy_api.latest import io
+from comfy_execution.graph_utils import GraphBuilder
+
+from ..ootd_core.categories import Category, Variant
+from . import model_folders
+from .fit import size_input
+from .loader import VARIANTS, WEIGHT_DTYPES
+from .mask import MODES
+from .sockets import MENU, PoseKeypoint
+
+
+class TryOnGarment(io.ComfyNode):
+    """No logic of its own: what each input does, the node of that stage says."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        checkpoints = model_folders.names()
+        return io.Schema(
+            node_id="OOTD_TryOn",
+            display_name="Try On Garment",
+            category=MENU,
+            description="Puts a garment on a person, with everything set to what usually works. It "
+            "stands for the separate nodes; use those to change a stage.",
+            inputs=[
+                io.Image.Input("person", tooltip="A person's picture of any size."),
+                io.Image.Input("garment", tooltip="A garment lying flat, of any size."),
+                io.Combo.Input(
+                    "checkpoint",
+                    options=checkpoints,
+                    default=checkpoints[0],
+                    tooltip="A folder in models/ootdiffusion, or the small built-in one, which "
+                    "dresses drawn dolls only.",
+                ),
+                io.Combo.Input(
+                    "variant",
+                    options=list(VARIANTS),
+                    default="full body (dc)",
+                    tooltip="Half body dresses upper garments only.",
+                ),
+                io.Combo.Input(
+                    "category",
+                    options=[category.value for category in Category],
+                    default=Category.UPPER.value,
+                    tooltip="The part of the body that the garment covers.",
+                ),
+                size_input(),
+                io.Combo.Input(
+                    "mask_mode",
+                    options=list(MODES),
+                    default="robust",
+                    tooltip="Take 'hide old garment' where the old one is longer than the new.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Of the noise: another seed, another try.",
+                ),
+                io.Int.Input(
+                    "steps", default=20, min=1, max=1000, tooltip="Of the sampler, 20 as published."
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=2.0,
+                    min=0.0,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="How strongly the garment counts: 2 as published, 1 to 5.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=list(comfy.samplers.KSampler.SAMPLERS),
+                    default="uni_pc",
+                    tooltip="Any of KSampler's; uni_pc as published.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=list(comfy.samplers.KSampler.SCHEDULERS),
+                    default="normal",
+                    tooltip="Any of KSampler's.",
+                ),
+                io.Combo.Input(
+                    "weight_dtype",
+                    options=list(WEIGHT_DTYPES),
+                    default="auto",
+                    tooltip="Precision of the UNets' weights. 'auto' leaves it to ComfyUI.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Your own mask of the person's picture, in place of the generated one.",
+                ),
+                PoseKeypoint.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip="Joints from another pack, in place of the detected ones; of a "
+                    "picture that is 3:4 already.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The person in the garment."),
+                io.Mask.Output(display_name="mask", tooltip="What was redrawn."),
+            ],
+            enable_expand=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, checkpoint: str, variant: str, category: str) -> bool | str:
+        half_body = VARIANTS.get(variant) is Variant.HALF_BODY
+        if checkpoint == model_folders.MINI and half_body:
+            return "The built-in checkpoint is full body only: set variant to full body (dc)."
+        if half_body and category != Category.UPPER.value:
+            return (
+                f"The half-body variant dresses upper garments only, not '{category}': set variant "
+                "to full body (dc)."
+            )
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        person: torch.Tensor,
+        garment: torch.Tensor,
+        checkpoint: str,
+        variant: str,
+        category: str,
+        size: str,
+        mask_mode: str,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        weight_dtype: str,
+        mask: torch.Tensor | None = None,
+        pose_keypoint: list[Any] | None = None,
+    ) -> io.NodeOutput:
+        graph = GraphBuilder()
+        loader = graph.node(
+            "OOTD_ModelLoader", checkpoint=checkpoint, variant=variant, weight_dtype=weight_dtype
+        )
+        prepared = graph.node("OOTD_PrepareGarment", image=garment, size=size)
+        encoded = graph.node(
+            "OOTD_GarmentEncoder",
+            garment=prepared.out(0),
+            vae=loader.out(3),
+            garment_encoder=loader.out(2),
+            category=category,
+        )
+        features = graph.node(
+            "OOTD_OutfittingUNet",
+            outfitting_unet=loader.out(1),
+            conditioning=encoded.out(0),
+            garment_latent=encoded.out(1),
+        )
+        where: dict[str, Any] = {"mask": mask}
+        if mask is None:
+            whole = graph.node("OOTD_HumanParser", image=person, checkpoint=checkpoint)
+            where = {"label_map": whole.out(0)}
+        fit = graph.node("OOTD_FitPerson", image=person, size=size, mode="auto", **where)
+        region = fit.out(1)
+        if mask is None:
+            labels = graph.node("OOTD_HumanParser", image=fit.out(0), checkpoint=checkpoint)
+            pose: Any = pose_keypoint
+            if pose is None:
+                pose = graph.node("OOTD_OpenPose", image=fit.out(0), checkpoint=checkpoint).out(0)
+            region = graph.node(
+                "OOTD_MaskGenerator",
+                image=fit.out(0),
+                category=category,
+                variant=variant,
+                mode=mask_mode,
+                grow=0,
+                feather=0.0,
+                keep_hair=False,
+                keep_arms=False,
+                keep_legs=False,
+                keep_scarf=False,
+                mask_use="replace",
+                label_map=labels.out(0),
+                pose_keypoint=pose,
+            ).out(0)
+        fused = graph.node(
+            "OOTD_FusedDenoiser",
+            denoiser=loader.out(0),
+            garment_features=features.out(0),
+            conditioning=encoded.out(0),
+            vae=loader.out(3),
+            person=fit.out(0),
+            mask=region,
+            garment_strength=1.0,
+            start_percent=0.0,
+            end_percent=1.0,
+        )
+        sampled = graph.node(
+            "KSampler",
+            model=fused.out(0),
+            positive=fused.out(1),
+            negative=fused.out(2),
+            latent_image=fused.out(3),
+            seed=seed,
+            steps=steps,
+            cfg=cfg,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            denoise=1.0,
+        )
+        decoded = graph.node(
+            "OOTD_VAEDecode",
+            latent=sampled.out(0),
+            vae=loader.out(3),
+            original=person,
+            mask=region,
+            fit=fit.out(2),
+            feather=2.0,
+        )
+        return io.NodeOutput(decoded.out(0), decoded.out(1), expand=graph.finalize())

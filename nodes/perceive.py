@@ -6,6 +6,8 @@ sessions on ComfyUI's device, the body network under ComfyUI's memory management
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management
@@ -14,15 +16,25 @@ import comfy.utils
 import numpy as np
 import torch
 from comfy_api.latest import io
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..humanparse import HumanParser, colourise
 from ..ootd_core.checkpoint_files import locate_preprocessors
-from ..openpose import detect_people, draw_people, frame_of, load_body_network
+from ..openpose import (
+    Person,
+    detect_people,
+    draw_people,
+    frame_of,
+    load_body_network,
+    people_of,
+)
 from . import model_folders
 from .file_cache import FileCache
-from .pictures import to_image, to_pictures
+from .pictures import common_batch, repeated, to_image, to_pictures
 from .sockets import MENU, LabelMaps, PoseKeypoint
+
+Picture = NDArray[np.uint8]
 
 LOOK_HEIGHT = 512
 """The parser's lengths were chosen for pictures of this height; see `_looked_at`."""
@@ -72,7 +84,7 @@ class ParseHuman(io.ComfyNode):
         files = (paths.parser_atr, paths.parser_lip)
         parser = _parsers.get(files, device, lambda: HumanParser(*files, device=device))
         progress = comfy.utils.ProgressBar(len(pictures))
-        labels: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        labels: list[Picture] = []
         for picture in pictures:
             height, width = picture.shape[:2]
             found = Image.fromarray(parser(_looked_at(picture)))
@@ -94,6 +106,14 @@ class DetectBodyPose(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
                 _checkpoint_input(),
+                io.String.Input(
+                    "openpose_json",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="Joints of your own as OpenPose JSON, a frame or a list of one for "
+                    "each picture: taken in place of what would be detected.",
+                ),
             ],
             outputs=[
                 PoseKeypoint.Output(
@@ -105,35 +125,64 @@ class DetectBodyPose(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image: torch.Tensor, checkpoint: str) -> io.NodeOutput:
+    def execute(
+        cls, image: torch.Tensor, checkpoint: str, openpose_json: str = ""
+    ) -> io.NodeOutput:
         pictures = to_pictures(image)
-        path = locate_preprocessors(model_folders.folder_of(checkpoint)).pose
-        management = comfy.model_management
-        patcher = _body_networks.get(
-            (path,),
-            None,
-            lambda: comfy.model_patcher.ModelPatcher(
-                load_body_network(path, device="cpu"),
-                load_device=management.get_torch_device(),
-                offload_device=management.unet_offload_device(),
-            ),
-        )
-        management.load_models_gpu([patcher])
-        progress = comfy.utils.ProgressBar(len(pictures))
-        frames: list[Any] = []
-        previews: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
-        for picture in pictures:
-            people = detect_people(patcher.model, picture)
-            height, width = picture.shape[:2]
-            frames.append(frame_of(people, height=height, width=width))
-            previews.append(draw_people(picture, people))
-            progress.update(1)
+        if openpose_json.strip():
+            given = _frames(openpose_json)
+            batch = common_batch(image=len(pictures), openpose_json=len(given))
+            pictures, given = repeated(pictures, batch), repeated(given, batch)
+            found = [
+                people_of(frame, height=picture.shape[0], width=picture.shape[1])
+                for frame, picture in zip(given, pictures, strict=True)
+            ]
+        else:
+            found = _detect(pictures, model_folders.folder_of(checkpoint))
+        frames = [
+            frame_of(people, height=picture.shape[0], width=picture.shape[1])
+            for people, picture in zip(found, pictures, strict=True)
+        ]
+        previews = [
+            draw_people(picture, people) for people, picture in zip(found, pictures, strict=True)
+        ]
         return io.NodeOutput(frames, to_image(previews))
 
 
+def _detect(pictures: list[Picture], folder: Path) -> list[list[Person]]:
+    path = locate_preprocessors(folder).pose
+    management = comfy.model_management
+    patcher = _body_networks.get(
+        (path,),
+        None,
+        lambda: comfy.model_patcher.ModelPatcher(
+            load_body_network(path, device="cpu"),
+            load_device=management.get_torch_device(),
+            offload_device=management.unet_offload_device(),
+        ),
+    )
+    management.load_models_gpu([patcher])
+    progress = comfy.utils.ProgressBar(len(pictures))
+    found: list[list[Person]] = []
+    for picture in pictures:
+        found.append(detect_people(patcher.model, picture))
+        progress.update(1)
+    return found
+
+
+def _frames(text: str) -> list[Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"openpose_json is not JSON ({error}): paste a whole OpenPose frame, or leave it empty."
+        ) from error
+    return content if isinstance(content, list) else [content]
+
+
 def _looked_at(
-    picture: np.ndarray[Any, np.dtype[np.uint8]],
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    picture: Picture,
+) -> Picture:
     """The picture at the height for which holes and seams of the parser are measured."""
     height, width = picture.shape[:2]
     if height == LOOK_HEIGHT:

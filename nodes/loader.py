@@ -15,6 +15,7 @@ from . import model_folders
 from .file_cache import FileCache
 from .garment_encoder import load_garment_encoder
 from .native_networks import load_unet, load_vae
+from .preview_colours import measure_preview_colours
 from .sockets import MENU, GarmentEncoderSocket
 
 VARIANTS = {"half body (hd)": Variant.HALF_BODY, "full body (dc)": Variant.FULL_BODY}
@@ -102,11 +103,14 @@ class LoadModel(io.ComfyNode):
 
         def load() -> tuple[Any, ...]:
             tryon = read_json(paths.tryon_unet.config, remedy=paths.tryon_unet.remedy)
+            vae = load_vae(paths.vae)
+            denoiser = load_unet(paths.tryon_unet, paths, dtype)
+            measure_preview_colours(denoiser, vae)
             return (
-                load_unet(paths.tryon_unet, paths, dtype),
+                denoiser,
                 load_unet(paths.outfitting_unet, paths, dtype),
                 load_garment_encoder(paths, tryon["cross_attention_dim"], _encoder_dtype(dtype)),
-                load_vae(paths.vae),
+                vae,
             )
 
         return io.NodeOutput(*_loaded.get(files, (VARIANTS[variant], weight_dtype), load))

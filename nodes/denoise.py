@@ -78,7 +78,8 @@ class FusedDenoiser(io.ComfyNode):
                 ),
                 io.Latent.Output(
                     display_name="latent",
-                    tooltip="The person with a noise mask. For the sampler, denoise 1.",
+                    tooltip="The person around the noise mask, nothing inside. For the sampler, "
+                    "denoise 1.",
                 ),
             ],
         )
@@ -131,9 +132,12 @@ class FusedDenoiser(io.ComfyNode):
             first_sigma=float(sampling.percent_to_sigma(start_percent)),
             last_sigma=float(sampling.percent_to_sigma(end_percent)),
         ).attach(model)
+        noise_mask = torch.cat([latent_mask(np.asarray(region)) for region in regions])
+        # ComfyUI adds the first noise to these samples. The networks were trained to begin with
+        # noise alone inside the mask, and nothing of the old garment is to shine through.
         latent = {
-            "samples": original,
-            "noise_mask": torch.cat([latent_mask(np.asarray(region)) for region in regions]),
+            "samples": original * (1 - noise_mask).to(original.device),
+            "noise_mask": noise_mask,
         }
         return io.NodeOutput(
             model,

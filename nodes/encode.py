@@ -141,8 +141,13 @@ def _read(
     dtype = model.manual_cast_dtype or model.get_dtype()
     unet = model.diffusion_model
     blocks = list(native_blocks(unet).values())
-    progress = comfy.utils.ProgressBar(len(blocks))  # its update also checks for interruption
-    with torch.inference_mode():
+    progress = comfy.utils.ProgressBar(len(blocks))
+
+    def on_block() -> None:
+        management.throw_exception_if_processing_interrupted()
+        progress.update(1)
+
+    with torch.no_grad():
         tokens = record_tokens(
             blocks,
             lambda: unet(
@@ -151,6 +156,6 @@ def _read(
                 context=prompt.to(device, dtype),
                 transformer_options={},
             ),
-            lambda: progress.update(1),
+            on_block,
         )
     return [states.to(management.intermediate_device()) for states in tokens]

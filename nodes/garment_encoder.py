@@ -52,7 +52,7 @@ class GarmentEncoder:
         comfy.model_management.load_models_gpu([self.patcher])
         towers: Any = self.patcher.model
         prompts: list[Tensor] = []
-        with torch.inference_mode():
+        with torch.no_grad():
             for garment in garments:
                 comfy.model_management.throw_exception_if_processing_interrupted()
                 prompt = encode_prompt(

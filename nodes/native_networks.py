@@ -81,8 +81,13 @@ def native_config(config: dict[str, Any], files: PartFiles) -> dict[str, Any]:
         raise unfit(files, f"builds no {files.part} ({error!r})", files.config) from error
     if not isinstance(heads, int):
         raise unfit(files, f"gives {heads} heads, where SD 1.5 has one number", files.config)
-    if any(width % widths[0] for width in widths):
-        raise unfit(files, f"has widths {widths}, no multiples of the first", files.config)
+    if any(width % widths[0] for width in widths) or config.get("norm_num_groups", 32) != 32:
+        raise unfit(
+            files,
+            f"has widths {widths} and {config.get('norm_num_groups', 32)} groups, where ComfyUI's "
+            "UNet wants multiples of the first width and 32 groups",
+            files.config,
+        )
     return {
         "image_size": 32,
         "in_channels": IN_CHANNELS[files.part],

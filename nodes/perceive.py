@@ -86,6 +86,7 @@ class ParseHuman(io.ComfyNode):
         progress = comfy.utils.ProgressBar(len(pictures))
         labels: list[Picture] = []
         for picture in pictures:
+            comfy.model_management.throw_exception_if_processing_interrupted()
             height, width = picture.shape[:2]
             found = Image.fromarray(parser(_looked_at(picture)))
             labels.append(np.asarray(found.resize((width, height), Image.Resampling.NEAREST)))
@@ -165,6 +166,7 @@ def _detect(pictures: list[Picture], folder: Path) -> list[list[Person]]:
     progress = comfy.utils.ProgressBar(len(pictures))
     found: list[list[Person]] = []
     for picture in pictures:
+        management.throw_exception_if_processing_interrupted()
         found.append(detect_people(patcher.model, picture))
         progress.update(1)
     return found

@@ -1,0 +1,147 @@
+# pyright: basic
+"""ComfyUI's own UNet, hooked, equals the headless one on the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file
+
+if TYPE_CHECKING:
+    from worker import Inside
+
+TIMESTEPS = (1, 261, 981)
+FORWARD = 1e-5  # largest difference over the largest value
+PICTURE = 40.0  # dB
+
+
+def check_native_forward_equals_headless(inside: Inside) -> str:
+    figures = [
+        _forward(inside, "mini", inside.pack / "demo" / "checkpoints", "full body (dc)"),
+        _forward(inside, "random_dc", inside.folder / "random", "full body (dc)"),
+        _forward(inside, "random_hd", inside.folder / "random", "half body (hd)"),
+    ]
+    return ", ".join(figures)
+
+
+def _forward(inside: Inside, name: str, folder: Path, variant: str) -> str:
+    import comfy.model_management
+
+    stored = load_file(inside.reference)
+    get = {key.removeprefix(f"{name}."): stored[key] for key in stored if key.startswith(name)}
+    denoiser, outfitting = _unets(inside, folder, variant)
+    (features,) = inside.call(
+        "OOTD_OutfittingUNet",
+        outfitting_unet=outfitting,
+        conditioning=[[get["prompt"], {}]],
+        garment_latent={"samples": get["garment"]},
+    )
+    attention = inside.module("nodes.garment_attention")
+    wrapper = attention.GarmentAttention()
+    comfy.model_management.load_models_gpu([denoiser])
+    unet = denoiser.model.diffusion_model
+    options = {"wrappers": {"diffusion_model": {"test": [wrapper]}}}
+    worst = 0.0
+    with torch.inference_mode():
+        for half, tokens in (
+            ("positive", features.conditional),
+            ("negative", features.unconditional),
+        ):
+            for timestep in TIMESTEPS:
+                found = unet(
+                    get["person"],
+                    torch.tensor([float(timestep)]),
+                    context=get["prompt"],
+                    transformer_options=dict(options),
+                    ootd_garment=(attention.GarmentCondition(tokens),),
+                )
+                wanted = get[f"{half}.{timestep}"]
+                error = float((found - wanted).abs().max() / wanted.abs().max())
+                assert error <= FORWARD, f"{name} {half} t={timestep}: {error:.2e} > {FORWARD}"
+                worst = max(worst, error)
+    return f"{name} {worst:.1e}"
+
+
+def _unets(inside: Inside, folder: Path, variant: str) -> tuple[Any, Any]:
+    files = inside.module("ootd_core.checkpoint_files")
+    native = inside.module("nodes.native_networks")
+    chosen = inside.module("nodes.loader").VARIANTS[variant]
+    paths = files.locate(folder, chosen)
+    return (
+        native.load_unet(paths.tryon_unet, paths, torch.float32),
+        native.load_unet(paths.outfitting_unet, paths, torch.float32),
+    )
+
+
+def check_whole_run_equals_headless(inside: Inside) -> str:
+    person, mask, garment = inside.dressed_doll()
+    vae = inside.loaded()[3]
+    fused = inside.fused(person, mask, garment)
+    stored = load_file(inside.reference)
+    figures = []
+    for sampler in ("uni_pc", "euler", "dpmpp_2m"):
+        samples = inside.sample(fused, steps=20, sampler_name=sampler)
+        (picture,) = inside.call(
+            "OOTD_VAEDecode", latent={"samples": samples}, vae=vae, feather=0.0
+        )[:1]
+        ours = (picture[0] * 255).round()
+        error = float(((ours - stored[f"run.{sampler}"].float()) ** 2).mean())
+        figures.append((sampler, 10 * float(torch.log10(torch.tensor(255**2 / max(error, 1e-9))))))
+    text = ", ".join(f"{sampler} {psnr:.1f} dB" for sampler, psnr in figures)
+    assert min(psnr for _, psnr in figures) >= PICTURE, text
+    return text
+
+
+def check_one_wrapper_leaves_no_trace(inside: Inside) -> None:
+    denoiser = inside.loaded()[0]
+    before = _plain(denoiser)
+    person, mask, garment = inside.dressed_doll()
+    fused = inside.fused(person, mask, garment)
+    once = inside.sample(fused)
+    again = inside.sample(inside.fused(person, mask, garment, denoiser=fused[0]))
+    assert torch.equal(once, again), "Fused Denoiser after Fused Denoiser changes the result"
+    assert torch.equal(before, _plain(denoiser)), "the loaded MODEL is not as it was"
+    assert not denoiser.wrappers, denoiser.wrappers
+
+
+def _plain(denoiser: Any) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    with torch.inference_mode():
+        return denoiser.model.diffusion_model(
+            torch.randn(1, 8, 16, 12, generator=generator),
+            torch.tensor([500.0]),
+            context=torch.randn(1, 4, 64, generator=generator),
+            transformer_options={},
+        )
+
+
+def check_strength_scales_the_garments_share(inside: Inside) -> str:
+    person, mask, garment = inside.dressed_doll()
+
+    def sampled(**inputs: float) -> torch.Tensor:
+        return inside.sample(inside.fused(person, mask, garment, **inputs), steps=2)
+
+    full, none = sampled(), sampled(garment_strength=0.0)
+    nearly = sampled(garment_strength=1.0 + 1e-6)
+    distances = [
+        float((sampled(garment_strength=strength) - full).abs().mean())
+        for strength in (0.9, 0.5, 0.1)
+    ]
+    distances.append(float((none - full).abs().mean()))
+    text = f"distance to strength 1: {[f'{value:.4f}' for value in distances]}"
+    assert float((nearly - full).abs().max()) < 1e-3, "the scaled share at 1 is not plain attention"
+    assert distances == sorted(distances) and distances[0] > 0, text
+    late = sampled(start_percent=0.5)
+    assert not torch.equal(late, full) and not torch.equal(late, none)
+    assert torch.equal(sampled(start_percent=0.0, end_percent=1.0), full)
+    plain = SimpleNamespace(conditions=inside.fused(person, mask, garment)[1])
+    plain.conditions[0][1].pop("model_conds")
+    fused = inside.fused(person, mask, garment)
+    without = inside.sample((fused[0], plain.conditions, plain.conditions, fused[3]), steps=2)
+    both = inside.fused(person, mask, garment, garment_strength=0.0)
+    positive_only = inside.sample((both[0], both[1], both[1], both[3]), steps=2)
+    assert torch.equal(without, positive_only), "strength 0 is not the UNet without a garment"
+    return text

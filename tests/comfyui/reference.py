@@ -1,0 +1,101 @@
+"""What the headless pipeline computes, for the checks inside ComfyUI to compare with.
+
+For each model folder: one forward of the fused try-on UNet at several timesteps, both halves of the
+guidance, on random latents; for the mini also whole runs of 20 steps on a demo person.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoint_files import locate
+from ootd_core.checkpoints import load_networks, load_unet
+from ootd_core.fusion import Fusion, prepare, record
+from ootd_core.pipeline import TryOnPipeline
+from ootd_core.request import TryOnRequest
+from ootd_core.sampling import Sampler
+from tests.model_folder import make_model_folder
+
+PACK = Path(__file__).resolve().parents[2]
+TIMESTEPS = (1, 261, 981)
+RUNS = {"uni_pc": Sampler.UNIPC, "euler": Sampler.EULER, "dpmpp_2m": Sampler.DPMPP_2M}
+
+
+def make_random_model(folder: Path) -> None:
+    """Write a model folder with both variants: random UNets with Stable Diffusion's proportions.
+
+    The golden checkpoint's UNets have 8 groups and widths of 16 and 24, which ComfyUI's UNet cannot
+    have; its other parts are kept.
+    """
+    make_model_folder(folder)
+    torch.manual_seed(0)
+    for variant in ("hd", "dc"):
+        for name, channels in (("unet_garm", 4), ("unet_vton", 8)):
+            unet = UNet2DConditionModel(
+                in_channels=channels,
+                block_out_channels=(32, 64, 128, 128),
+                attention_head_dim=8,
+                cross_attention_dim=32,
+                sample_size=16,
+            )
+            unet.save_pretrained(folder / "ootd" / f"ootd_{variant}" / "checkpoint-36000" / name)
+
+
+def write_reference(path: Path, random: Path) -> None:
+    """random: the folder of `make_random_model`."""
+    tensors: dict[str, Tensor] = {}
+    for name, folder, variant in (
+        ("mini", PACK / "demo" / "checkpoints", Variant.FULL_BODY),
+        ("random_dc", random, Variant.FULL_BODY),
+        ("random_hd", random, Variant.HALF_BODY),
+    ):
+        tensors |= {f"{name}.{key}": value for key, value in _forward(folder, variant).items()}
+    tensors |= _runs(PACK / "demo" / "checkpoints")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+
+
+@torch.inference_mode()
+def _forward(folder: Path, variant: Variant) -> dict[str, Tensor]:
+    paths = locate(folder, variant)
+    cpu = torch.device("cpu")
+    outfitting, tryon = load_unet(paths.outfitting_unet, cpu), load_unet(paths.tryon_unet, cpu)
+    generator = torch.Generator().manual_seed(5)
+    garment = torch.randn(1, 4, 16, 12, generator=generator)
+    person = torch.randn(1, 8, 16, 12, generator=generator)
+    channels = tryon.config["cross_attention_dim"]
+    prompt = torch.randn(1, 4, channels, generator=generator)
+    result = {"garment": garment, "person": person, "prompt": prompt}
+    halves = torch.cat([garment, torch.zeros_like(garment)])
+    features = record(outfitting, halves, prompt.expand(2, -1, -1))
+    with Fusion(tryon) as fusion:
+        fusion.set(prepare(tryon, features))
+        for timestep in TIMESTEPS:
+            both = tryon(
+                person.expand(2, -1, -1, -1), timestep, prompt.expand(2, -1, -1), return_dict=False
+            )[0]
+            result[f"positive.{timestep}"], result[f"negative.{timestep}"] = both.split(1)
+    return {key: value.clone() for key, value in result.items()}
+
+
+def _runs(folder: Path) -> dict[str, Tensor]:
+    samples = PACK / "demo" / "samples"
+    person, garment = (
+        np.asarray(Image.open(samples / f"1-upper-{name}.png").convert("RGB"))
+        for name in ("person", "garment")
+    )
+    mask = np.zeros((256, 192), np.bool_)
+    mask[60:180, 40:150] = True  # as `Inside.dressed_doll`
+    pipeline = TryOnPipeline(load_networks(folder, Variant.FULL_BODY))
+    result: dict[str, Tensor] = {}
+    for name, sampler in RUNS.items():
+        request = TryOnRequest(
+            person=person, garment=garment, mask=mask, category=Category.UPPER, sampler=sampler
+        )
+        result[f"run.{name}"] = torch.from_numpy(pipeline(request)[0])
+    return result

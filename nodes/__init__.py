@@ -8,6 +8,7 @@
     denoise     Fused Denoiser
     decode      Decode Try-On
     tryon       Try On Garment: all of the above and KSampler
+    demo        Demo Pictures
 
 Under them: sockets (types of our own), pictures (layouts and batches), model_folders, file_cache,
 native_networks (ComfyUI's UNet and VAE from a checkpoint), garment_encoder, garment_attention (the
@@ -20,6 +21,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import model_folders
 from .decode import DecodeTryOn
+from .demo import DemoPictures
 from .denoise import FusedDenoiser
 from .encode import EncodeGarment, OutfittingUNet
 from .fit import FitPerson, PrepareGarment
@@ -40,6 +42,7 @@ NODES: list[type[io.ComfyNode]] = [
     FusedDenoiser,
     DecodeTryOn,
     TryOnGarment,
+    DemoPictures,
 ]
 
 

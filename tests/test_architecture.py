@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = ("ootd_core", "humanparse", "openpose")
-COMPOSITIONS = ("cli", "tests", "benchmarks")
+COMPOSITIONS = ("cli", "tests", "benchmarks", "workflows")
 NODES = "nodes"  # the one folder that knows ComfyUI
 PACKAGES = (*CORES, NODES, *COMPOSITIONS)
 

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 """ComfyUI's own UNet, hooked, equals the headless one on the same weights."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 """What other nodes do to the denoiser: samplers, LoRA, ControlNet, attention, interruption."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 """Every node: batches, shapes, the loader's cache, what is refused and how."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
 # ComfyUI is not installed where types are checked.
 """Runs under ComfyUI's Python: loads ComfyUI and the pack once, then every check.
 

@@ -1,0 +1,51 @@
+"""Demo Pictures: drawn dolls that come with the pack, so that a workflow runs as it is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from comfy_api.latest import io
+
+from ..ootd_core.images import load_image
+from .pictures import to_image
+from .sockets import MENU
+
+_SAMPLES = Path(__file__).resolve().parent.parent / "demo" / "samples"
+
+
+class DemoPictures(io.ComfyNode):
+    """Reads two files of demo/samples; Load Image takes its place for pictures of one's own."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names = sorted(
+            path.name.removesuffix("-person.png") for path in _SAMPLES.glob("*-person.png")
+        )
+        return io.Schema(
+            node_id="OOTD_DemoPictures",
+            display_name="Demo Pictures",
+            category=MENU,
+            description="A drawn person and a drawn garment that come with this pack, for trying "
+            "workflows with the built-in checkpoint. Use Load Image for your own pictures.",
+            inputs=[
+                io.Combo.Input(
+                    "person", options=names, tooltip="Which of the drawn persons to dress."
+                ),
+                io.Combo.Input(
+                    "garment",
+                    options=names,
+                    tooltip="Whose new garment to take; the name says its category.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="person", tooltip="256x192."),
+                io.Image.Output(display_name="garment", tooltip="256x192, lying flat on white."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, person: str, garment: str) -> io.NodeOutput:
+        return io.NodeOutput(
+            to_image([load_image(_SAMPLES / f"{person}-person.png")]),
+            to_image([load_image(_SAMPLES / f"{garment}-garment.png")]),
+        )

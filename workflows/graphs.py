@@ -1,0 +1,453 @@
+"""The bundled workflows as graphs in code; `python -m workflows.make` writes their files.
+
+A workflow is a table of nodes: name -> (class, column, inputs), in the order in which it is drawn.
+An input is a value or a link (name, output). What is drawn but not run (a node whose model file the
+user has to bring) is `bypassed` and absent from the API twin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MINI = "mini (built in)"
+FULL_BODY = "full body (dc)"
+SIZE = "256x192"
+Link = tuple[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One node. column: where it is drawn. bypassed: drawn, not run."""
+
+    kind: str
+    column: int
+    inputs: dict[str, Any]
+    title: str = ""
+    bypassed: bool = False
+
+
+@dataclass(slots=True)
+class Graph:
+    """A workflow. note: shown in it. app: the widgets of app mode, (node, input)."""
+
+    note: str
+    nodes: dict[str, Node] = field(default_factory=dict[str, Node])
+    app: tuple[tuple[str, str], ...] = ()
+
+    def add(
+        self, name: str, kind: str, column: int, *, bypassed: bool = False, **inputs: Any
+    ) -> str:
+        self.nodes[name] = Node(kind=kind, column=column, inputs=inputs, bypassed=bypassed)
+        return name
+
+
+def _garment(graph: Graph, source: Link, category: str, suffix: str = "") -> None:
+    """Loader's garment side: prepare, encode, read."""
+    graph.add(f"prepare{suffix}", "OOTD_PrepareGarment", 1, image=source, size=SIZE)
+    graph.add(
+        f"encode{suffix}",
+        "OOTD_GarmentEncoder",
+        2,
+        garment=(f"prepare{suffix}", 0),
+        vae=("load", 3),
+        garment_encoder=("load", 2),
+        category=category,
+    )
+    graph.add(
+        f"read{suffix}",
+        "OOTD_OutfittingUNet",
+        3,
+        outfitting_unet=("load", 1),
+        conditioning=(f"encode{suffix}", 0),
+        garment_latent=(f"encode{suffix}", 1),
+    )
+
+
+def _person(
+    graph: Graph, source: Link, category: str, suffix: str = "", column: int = 1, **mask: Any
+) -> None:
+    """Fit, parse, detect, mask. What `mask` names replaces the defaults of the mask's inputs."""
+    fitted = (f"fit{suffix}", 0)
+    graph.add(f"fit{suffix}", "OOTD_FitPerson", column, image=source, size=SIZE, mode="auto")
+    graph.add(f"parse{suffix}", "OOTD_HumanParser", column + 1, image=fitted, checkpoint=MINI)
+    graph.add(
+        f"pose{suffix}",
+        "OOTD_OpenPose",
+        column + 1,
+        image=fitted,
+        checkpoint=MINI,
+        openpose_json=mask.pop("openpose_json", ""),
+    )
+    settings: dict[str, Any] = {
+        "image": fitted,
+        "category": category,
+        "variant": FULL_BODY,
+        "mode": "robust",
+        "grow": 0,
+        "feather": 0.0,
+        "keep_hair": False,
+        "keep_arms": False,
+        "keep_legs": False,
+        "keep_scarf": False,
+        "label_map": (f"parse{suffix}", 0),
+        "pose_keypoint": (f"pose{suffix}", 0),
+        "mask_use": "replace",
+    }
+    graph.add(f"mask{suffix}", "OOTD_MaskGenerator", column + 2, **{**settings, **mask})
+
+
+def _dress(
+    graph: Graph,
+    original: Link,
+    suffix: str = "",
+    column: int = 4,
+    *,
+    denoiser: Link = ("load", 0),
+    garment: str = "",
+    conditions: tuple[Link, Link] | None = None,
+    save: str = "tryon",
+) -> None:
+    """Fuse, sample, decode, save."""
+    graph.add(
+        f"fuse{suffix}",
+        "OOTD_FusedDenoiser",
+        column,
+        denoiser=denoiser,
+        garment_features=(f"read{garment or suffix}", 0),
+        conditioning=(f"encode{garment or suffix}", 0),
+        vae=("load", 3),
+        person=(f"fit{suffix}", 0),
+        mask=(f"mask{suffix}", 0),
+        garment_strength=1.0,
+        start_percent=0.0,
+        end_percent=1.0,
+    )
+    positive, negative = conditions or ((f"fuse{suffix}", 1), (f"fuse{suffix}", 2))
+    graph.add(
+        f"sample{suffix}",
+        "KSampler",
+        column + 1 + bool(conditions),
+        model=(f"fuse{suffix}", 0),
+        seed=1,
+        steps=20,
+        cfg=2.0,
+        sampler_name="uni_pc",
+        scheduler="normal",
+        positive=positive,
+        negative=negative,
+        latent_image=(f"fuse{suffix}", 3),
+        denoise=1.0,
+    )
+    _decode(graph, original, suffix, column + 2 + bool(conditions), (f"sample{suffix}", 0), save)
+
+
+def _decode(
+    graph: Graph, original: Link, suffix: str, column: int, latent: Link, save: str
+) -> None:
+    graph.add(
+        f"decode{suffix}",
+        "OOTD_VAEDecode",
+        column,
+        latent=latent,
+        vae=("load", 3),
+        original=original,
+        mask=(f"mask{suffix}", 0),
+        fit=(f"fit{suffix}", 2),
+        feather=2.0,
+    )
+    if save:
+        graph.add(
+            f"save{suffix}",
+            "SaveImage",
+            column + 1,
+            images=(f"decode{suffix}", 0),
+            filename_prefix=f"{save}",
+        )
+
+
+def _start(person: str, garment: str, note: str) -> Graph:
+    graph = Graph(note=note)
+    graph.add("pictures", "OOTD_DemoPictures", 0, person=person, garment=garment)
+    graph.add(
+        "load", "OOTD_ModelLoader", 0, checkpoint=MINI, variant=FULL_BODY, weight_dtype="auto"
+    )
+    return graph
+
+
+def one_garment(person: str, category: str, note: str) -> Graph:
+    """The separate stages for one person and one garment."""
+    graph = _start(person, person, note)
+    _garment(graph, ("pictures", 1), category)
+    _person(graph, ("pictures", 0), category)
+    graph.add("overlay", "PreviewImage", 4, images=("mask", 1))
+    _dress(graph, ("pictures", 0))
+    return graph
+
+
+def quick_start() -> Graph:
+    graph = Graph(
+        note="The whole pipeline in one node. The other templates show its stages.",
+        app=(("pictures", "person"), ("pictures", "garment"), ("tryon", "category")),
+    )
+    graph.add("pictures", "OOTD_DemoPictures", 0, person="1-upper", garment="1-upper")
+    graph.add(
+        "tryon",
+        "OOTD_TryOn",
+        1,
+        person=("pictures", 0),
+        garment=("pictures", 1),
+        checkpoint=MINI,
+        variant=FULL_BODY,
+        category="upper",
+        size=SIZE,
+        mask_mode="robust",
+        seed=1,
+        steps=20,
+        cfg=2.0,
+        sampler_name="uni_pc",
+        scheduler="normal",
+        weight_dtype="auto",
+    )
+    graph.add("save", "SaveImage", 2, images=("tryon", 0), filename_prefix="tryon")
+    return graph
+
+
+def upper_body() -> Graph:
+    graph = one_garment(
+        "1-upper", "upper", "An upper garment, every stage of the pipeline as a node of its own."
+    )
+    graph.app = (
+        ("pictures", "person"),
+        ("pictures", "garment"),
+        ("mask", "mode"),
+        ("sample", "seed"),
+        ("sample", "cfg"),
+    )
+    return graph
+
+
+def dress() -> Graph:
+    graph = one_garment(
+        "5-dress",
+        "dress",
+        "A dress. The mask mode 'hide old garment' covers whole arms and legs, so that trousers "
+        "leave no trace under a shorter dress.",
+    )
+    graph.nodes["mask"].inputs["mode"] = "hide old garment"
+    return graph
+
+
+def full_outfit() -> Graph:
+    graph = _start(
+        "1-upper",
+        "1-upper",
+        "Two garments, one after the other: an upper one, and on the result a lower one. Both "
+        "begin with the loaded denoiser, not with the fused one.",
+    )
+    graph.add("more", "OOTD_DemoPictures", 0, person="3-lower", garment="3-lower")
+    _garment(graph, ("pictures", 1), "upper")
+    _garment(graph, ("more", 1), "lower", "_2")
+    _person(graph, ("pictures", 0), "upper")
+    _dress(graph, ("pictures", 0), save="")
+    _person(graph, ("decode", 0), "lower", "_2", 7)
+    _dress(graph, ("decode", 0), "_2", 10, save="outfit")
+    return graph
+
+
+POSE = (
+    '{"canvas_width": 192, "canvas_height": 256, "people": [{"pose_keypoints_2d": ['
+    "96,45,1, 96,68,1, 62,70,1, 48,118,1, 88,166,1, 122,70,1, 138,122,1, 150,176,1, 74,180,1, "
+    "70,220,1, 68,255,0, 112,180,1, 116,220,1, 118,255,0, 88,36,1, 104,36,1, 0,0,0, 0,0,0]}]}"
+)
+
+
+def own_mask_and_pose() -> Graph:
+    graph = _start(
+        "1-upper",
+        "1-upper",
+        "A mask and a pose of your own. The pose is OpenPose JSON in Detect Body Pose (any node "
+        "that gives POSE_KEYPOINT does as well); the mask, here two core nodes, is added to the "
+        "generated one. Load Image (as Mask) brings a painted one; mask_use 'replace' takes it "
+        "alone.",
+    )
+    graph.add("black", "SolidMask", 1, value=0.0, width=192, height=256)
+    graph.add("white", "SolidMask", 1, value=1.0, width=70, height=40)
+    graph.add(
+        "painted",
+        "MaskComposite",
+        2,
+        destination=("black", 0),
+        source=("white", 0),
+        x=60,
+        y=140,
+        operation="add",
+    )
+    _garment(graph, ("pictures", 1), "upper")
+    _person(
+        graph,
+        ("pictures", 0),
+        "upper",
+        openpose_json=POSE,
+        mask=("painted", 0),
+        mask_use="add",
+    )
+    graph.add("overlay", "PreviewImage", 4, images=("mask", 1))
+    _dress(graph, ("pictures", 0), save="own_mask")
+    return graph
+
+
+def swap_the_sampler() -> Graph:
+    graph = _start(
+        "2-upper",
+        "2-upper",
+        "Fused Denoiser gives a MODEL, two CONDITIONINGs and a LATENT like any other: here with "
+        "the separate nodes of custom sampling.",
+    )
+    _garment(graph, ("pictures", 1), "upper")
+    _person(graph, ("pictures", 0), "upper")
+    _dress(graph, ("pictures", 0))
+    for name in ("sample", "decode", "save"):
+        del graph.nodes[name]
+    graph.add("noise", "RandomNoise", 5, noise_seed=1)
+    graph.add(
+        "guider",
+        "CFGGuider",
+        5,
+        model=("fuse", 0),
+        positive=("fuse", 1),
+        negative=("fuse", 2),
+        cfg=2.0,
+    )
+    graph.add("select", "KSamplerSelect", 5, sampler_name="dpmpp_2m")
+    graph.add(
+        "sigmas", "BasicScheduler", 5, model=("fuse", 0), scheduler="karras", steps=15, denoise=1.0
+    )
+    graph.add(
+        "sample",
+        "SamplerCustomAdvanced",
+        6,
+        noise=("noise", 0),
+        guider=("guider", 0),
+        sampler=("select", 0),
+        sigmas=("sigmas", 0),
+        latent_image=("fuse", 3),
+    )
+    _decode(graph, ("pictures", 0), "", 7, ("sample", 0), "swapped")
+    return graph
+
+
+def garment_grid() -> Graph:
+    graph = _start(
+        "1-upper",
+        "1-upper",
+        "One person in several garments: a batch of garments makes a batch of pictures. Add more "
+        "with Batch Images.",
+    )
+    graph.add("more", "OOTD_DemoPictures", 0, person="2-upper", garment="2-upper")
+    graph.add("batch", "ImageBatch", 1, image1=("pictures", 1), image2=("more", 1))
+    _garment(graph, ("batch", 0), "upper")
+    _person(graph, ("pictures", 0), "upper")
+    _dress(graph, ("pictures", 0), save="grid")
+    return graph
+
+
+def lora_and_controlnet() -> Graph:
+    graph = _start(
+        "2-upper",
+        "2-upper",
+        "Where a LoRA and a ControlNet of Stable Diffusion 1.5 go. Their nodes are bypassed: "
+        "choose your files in them, then select them and press Ctrl+B.",
+    )
+    graph.add(
+        "lora",
+        "LoraLoaderModelOnly",
+        3,
+        bypassed=True,
+        model=("load", 0),
+        lora_name="choose a LoRA",
+        strength_model=1.0,
+    )
+    _garment(graph, ("pictures", 1), "upper")
+    _person(graph, ("pictures", 0), "upper")
+    graph.add(
+        "control_load",
+        "ControlNetLoader",
+        4,
+        bypassed=True,
+        control_net_name="choose a ControlNet",
+    )
+    graph.add(
+        "control",
+        "ControlNetApplyAdvanced",
+        5,
+        bypassed=True,
+        positive=("fuse", 1),
+        negative=("fuse", 2),
+        control_net=("control_load", 0),
+        image=("pose", 1),
+        strength=1.0,
+        start_percent=0.0,
+        end_percent=1.0,
+    )
+    _dress(
+        graph,
+        ("pictures", 0),
+        denoiser=("lora", 0),
+        conditions=(("control", 0), ("control", 1)),
+        save="wired",
+    )
+    return graph
+
+
+def high_resolution_photo() -> Graph:
+    graph = _start(
+        "5-dress",
+        "6-dress",
+        "A large picture that is not 3:4: the person is found and cropped to, dressed, and pasted "
+        "back. Outside the mask every pixel is the photo's. (The first two nodes make such a "
+        "picture of a doll; put Load Image in their place.)",
+    )
+    graph.add(
+        "large",
+        "ImageScale",
+        1,
+        image=("pictures", 0),
+        upscale_method="lanczos",
+        width=768,
+        height=1024,
+        crop="disabled",
+    )
+    graph.add(
+        "photo",
+        "ImagePadForOutpaint",
+        2,
+        image=("large", 0),
+        left=300,
+        top=60,
+        right=420,
+        bottom=40,
+        feathering=0,
+    )
+    graph.add("find", "OOTD_HumanParser", 3, image=("photo", 0), checkpoint=MINI)
+    _garment(graph, ("pictures", 1), "dress")
+    _person(graph, ("photo", 0), "dress", column=4, mode="hide old garment")
+    graph.nodes["fit"].inputs.update({"mode": "crop", "label_map": ("find", 0)})
+    _dress(graph, ("photo", 0), column=7, save="photo")
+    return graph
+
+
+GRAPHS = {
+    graph.__name__: graph
+    for graph in (
+        quick_start,
+        upper_body,
+        full_outfit,
+        dress,
+        own_mask_and_pose,
+        swap_the_sampler,
+        garment_grid,
+        lora_and_controlnet,
+        high_resolution_photo,
+    )
+}

@@ -1,169 +1,17 @@
-"""The bundled workflows as graphs in code; `python -m workflows.make` writes their files.
-
-A workflow is a table of nodes: name -> (class, column, inputs), in the order in which it is drawn.
-An input is a value or a link (name, output). What is drawn but not run (a node whose model file the
-user has to bring) is `bypassed` and absent from the API twin.
-"""
+"""The bundled workflows as graphs in code; `python -m workflows.make` writes their files."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-MINI = "mini (built in)"
-FULL_BODY = "full body (dc)"
-SIZE = "256x192"
-Link = tuple[str, int]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
-    """One node. column: where it is drawn. bypassed: drawn, not run."""
-
-    kind: str
-    column: int
-    inputs: dict[str, Any]
-    title: str = ""
-    bypassed: bool = False
-
-
-@dataclass(slots=True)
-class Graph:
-    """A workflow. note: shown in it. app: the widgets of app mode, (node, input)."""
-
-    note: str
-    nodes: dict[str, Node] = field(default_factory=dict[str, Node])
-    app: tuple[tuple[str, str], ...] = ()
-
-    def add(
-        self, name: str, kind: str, column: int, *, bypassed: bool = False, **inputs: Any
-    ) -> str:
-        self.nodes[name] = Node(kind=kind, column=column, inputs=inputs, bypassed=bypassed)
-        return name
-
-
-def _garment(graph: Graph, source: Link, category: str, suffix: str = "") -> None:
-    """Loader's garment side: prepare, encode, read."""
-    graph.add(f"prepare{suffix}", "OOTD_PrepareGarment", 1, image=source, size=SIZE)
-    graph.add(
-        f"encode{suffix}",
-        "OOTD_GarmentEncoder",
-        2,
-        garment=(f"prepare{suffix}", 0),
-        vae=("load", 3),
-        garment_encoder=("load", 2),
-        category=category,
-    )
-    graph.add(
-        f"read{suffix}",
-        "OOTD_OutfittingUNet",
-        3,
-        outfitting_unet=("load", 1),
-        conditioning=(f"encode{suffix}", 0),
-        garment_latent=(f"encode{suffix}", 1),
-    )
-
-
-def _person(
-    graph: Graph, source: Link, category: str, suffix: str = "", column: int = 1, **mask: Any
-) -> None:
-    """Fit, parse, detect, mask. What `mask` names replaces the defaults of the mask's inputs."""
-    fitted = (f"fit{suffix}", 0)
-    graph.add(f"fit{suffix}", "OOTD_FitPerson", column, image=source, size=SIZE, mode="auto")
-    graph.add(f"parse{suffix}", "OOTD_HumanParser", column + 1, image=fitted, checkpoint=MINI)
-    graph.add(
-        f"pose{suffix}",
-        "OOTD_OpenPose",
-        column + 1,
-        image=fitted,
-        checkpoint=MINI,
-        openpose_json=mask.pop("openpose_json", ""),
-    )
-    settings: dict[str, Any] = {
-        "image": fitted,
-        "category": category,
-        "variant": FULL_BODY,
-        "mode": "robust",
-        "grow": 0,
-        "feather": 0.0,
-        "keep_hair": False,
-        "keep_arms": False,
-        "keep_legs": False,
-        "keep_scarf": False,
-        "label_map": (f"parse{suffix}", 0),
-        "pose_keypoint": (f"pose{suffix}", 0),
-        "mask_use": "replace",
-    }
-    graph.add(f"mask{suffix}", "OOTD_MaskGenerator", column + 2, **{**settings, **mask})
-
-
-def _dress(
-    graph: Graph,
-    original: Link,
-    suffix: str = "",
-    column: int = 4,
-    *,
-    denoiser: Link = ("load", 0),
-    garment: str = "",
-    conditions: tuple[Link, Link] | None = None,
-    save: str = "tryon",
-) -> None:
-    """Fuse, sample, decode, save."""
-    graph.add(
-        f"fuse{suffix}",
-        "OOTD_FusedDenoiser",
-        column,
-        denoiser=denoiser,
-        garment_features=(f"read{garment or suffix}", 0),
-        conditioning=(f"encode{garment or suffix}", 0),
-        vae=("load", 3),
-        person=(f"fit{suffix}", 0),
-        mask=(f"mask{suffix}", 0),
-        garment_strength=1.0,
-        start_percent=0.0,
-        end_percent=1.0,
-    )
-    positive, negative = conditions or ((f"fuse{suffix}", 1), (f"fuse{suffix}", 2))
-    graph.add(
-        f"sample{suffix}",
-        "KSampler",
-        column + 1 + bool(conditions),
-        model=(f"fuse{suffix}", 0),
-        seed=1,
-        steps=20,
-        cfg=2.0,
-        sampler_name="uni_pc",
-        scheduler="normal",
-        positive=positive,
-        negative=negative,
-        latent_image=(f"fuse{suffix}", 3),
-        denoise=1.0,
-    )
-    _decode(graph, original, suffix, column + 2 + bool(conditions), (f"sample{suffix}", 0), save)
-
-
-def _decode(
-    graph: Graph, original: Link, suffix: str, column: int, latent: Link, save: str
-) -> None:
-    graph.add(
-        f"decode{suffix}",
-        "OOTD_VAEDecode",
-        column,
-        latent=latent,
-        vae=("load", 3),
-        original=original,
-        mask=(f"mask{suffix}", 0),
-        fit=(f"fit{suffix}", 2),
-        feather=2.0,
-    )
-    if save:
-        graph.add(
-            f"save{suffix}",
-            "SaveImage",
-            column + 1,
-            images=(f"decode{suffix}", 0),
-            filename_prefix=f"{save}",
-        )
+from workflows.stages import (
+    FULL_BODY,
+    MINI,
+    SIZE,
+    Graph,
+    decode_stages,
+    dress_stages,
+    garment_stages,
+    person_stages,
+)
 
 
 def _start(person: str, garment: str, note: str) -> Graph:
@@ -178,10 +26,10 @@ def _start(person: str, garment: str, note: str) -> Graph:
 def one_garment(person: str, category: str, note: str) -> Graph:
     """The separate stages for one person and one garment."""
     graph = _start(person, person, note)
-    _garment(graph, ("pictures", 1), category)
-    _person(graph, ("pictures", 0), category)
+    garment_stages(graph, ("pictures", 1), category)
+    person_stages(graph, ("pictures", 0), category)
     graph.add("overlay", "PreviewImage", 4, images=("mask", 1))
-    _dress(graph, ("pictures", 0))
+    dress_stages(graph, ("pictures", 0))
     return graph
 
 
@@ -246,12 +94,12 @@ def full_outfit() -> Graph:
         "begin with the loaded denoiser, not with the fused one.",
     )
     graph.add("more", "OOTD_DemoPictures", 0, person="3-lower", garment="3-lower")
-    _garment(graph, ("pictures", 1), "upper")
-    _garment(graph, ("more", 1), "lower", "_2")
-    _person(graph, ("pictures", 0), "upper")
-    _dress(graph, ("pictures", 0), save="")
-    _person(graph, ("decode", 0), "lower", "_2", 7)
-    _dress(graph, ("decode", 0), "_2", 10, save="outfit")
+    garment_stages(graph, ("pictures", 1), "upper")
+    garment_stages(graph, ("more", 1), "lower", "_2")
+    person_stages(graph, ("pictures", 0), "upper")
+    dress_stages(graph, ("pictures", 0), save="")
+    person_stages(graph, ("decode", 0), "lower", "_2", 7)
+    dress_stages(graph, ("decode", 0), "_2", 10, save="outfit")
     return graph
 
 
@@ -283,8 +131,8 @@ def own_mask_and_pose() -> Graph:
         y=140,
         operation="add",
     )
-    _garment(graph, ("pictures", 1), "upper")
-    _person(
+    garment_stages(graph, ("pictures", 1), "upper")
+    person_stages(
         graph,
         ("pictures", 0),
         "upper",
@@ -293,7 +141,7 @@ def own_mask_and_pose() -> Graph:
         mask_use="add",
     )
     graph.add("overlay", "PreviewImage", 4, images=("mask", 1))
-    _dress(graph, ("pictures", 0), save="own_mask")
+    dress_stages(graph, ("pictures", 0), save="own_mask")
     return graph
 
 
@@ -304,9 +152,9 @@ def swap_the_sampler() -> Graph:
         "Fused Denoiser gives a MODEL, two CONDITIONINGs and a LATENT like any other: here with "
         "the separate nodes of custom sampling.",
     )
-    _garment(graph, ("pictures", 1), "upper")
-    _person(graph, ("pictures", 0), "upper")
-    _dress(graph, ("pictures", 0))
+    garment_stages(graph, ("pictures", 1), "upper")
+    person_stages(graph, ("pictures", 0), "upper")
+    dress_stages(graph, ("pictures", 0))
     for name in ("sample", "decode", "save"):
         del graph.nodes[name]
     graph.add("noise", "RandomNoise", 5, noise_seed=1)
@@ -333,7 +181,7 @@ def swap_the_sampler() -> Graph:
         sigmas=("sigmas", 0),
         latent_image=("fuse", 3),
     )
-    _decode(graph, ("pictures", 0), "", 7, ("sample", 0), "swapped")
+    decode_stages(graph, ("pictures", 0), "", 7, ("sample", 0), "swapped")
     return graph
 
 
@@ -346,9 +194,9 @@ def garment_grid() -> Graph:
     )
     graph.add("more", "OOTD_DemoPictures", 0, person="2-upper", garment="2-upper")
     graph.add("batch", "ImageBatch", 1, image1=("pictures", 1), image2=("more", 1))
-    _garment(graph, ("batch", 0), "upper")
-    _person(graph, ("pictures", 0), "upper")
-    _dress(graph, ("pictures", 0), save="grid")
+    garment_stages(graph, ("batch", 0), "upper")
+    person_stages(graph, ("pictures", 0), "upper")
+    dress_stages(graph, ("pictures", 0), save="grid")
     return graph
 
 
@@ -368,8 +216,8 @@ def lora_and_controlnet() -> Graph:
         lora_name="choose a LoRA",
         strength_model=1.0,
     )
-    _garment(graph, ("pictures", 1), "upper")
-    _person(graph, ("pictures", 0), "upper")
+    garment_stages(graph, ("pictures", 1), "upper")
+    person_stages(graph, ("pictures", 0), "upper")
     graph.add(
         "control_load",
         "ControlNetLoader",
@@ -390,7 +238,7 @@ def lora_and_controlnet() -> Graph:
         start_percent=0.0,
         end_percent=1.0,
     )
-    _dress(
+    dress_stages(
         graph,
         ("pictures", 0),
         denoiser=("lora", 0),
@@ -430,10 +278,10 @@ def high_resolution_photo() -> Graph:
         feathering=0,
     )
     graph.add("find", "OOTD_HumanParser", 3, image=("photo", 0), checkpoint=MINI)
-    _garment(graph, ("pictures", 1), "dress")
-    _person(graph, ("photo", 0), "dress", column=4, mode="hide old garment")
+    garment_stages(graph, ("pictures", 1), "dress")
+    person_stages(graph, ("photo", 0), "dress", column=4, mode="hide old garment")
     graph.nodes["fit"].inputs.update({"mode": "crop", "label_map": ("find", 0)})
-    _dress(graph, ("photo", 0), column=7, save="photo")
+    dress_stages(graph, ("photo", 0), column=7, save="photo")
     return graph
 
 

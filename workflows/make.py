@@ -21,7 +21,8 @@ import typer
 from PIL import Image
 
 from benchmarks.comfyui_server import PACK, ComfyUIServer, comfyui_server, find_comfyui
-from workflows.graphs import GRAPHS, Graph, Node, upper_body
+from workflows.graphs import GRAPHS, upper_body
+from workflows.stages import Graph, Node
 
 COLUMN, ROW = 430, 40
 TOP = 120

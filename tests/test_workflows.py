@@ -1,0 +1,117 @@
+"""The bundled workflows as files: complete, consistent, each with its picture and API twin."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflows.graphs import GRAPHS
+from workflows.make import api_form
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted((ROOT / "workflows").glob("*.json"))
+NOT_RUN = {"MarkdownNote"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def node_inputs() -> dict[str, set[str]]:
+    """Our node ids and the parameters of their `execute`, from the sources."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "nodes").glob("*.py"):
+        for item in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(item, ast.ClassDef):
+                continue
+            ids = [
+                keyword.value.value
+                for node in ast.walk(item)
+                if isinstance(node, ast.Call)
+                for keyword in node.keywords
+                if keyword.arg == "node_id" and isinstance(keyword.value, ast.Constant)
+            ]
+            for function in item.body:
+                if ids and isinstance(function, ast.FunctionDef) and function.name == "execute":
+                    found[str(ids[0])] = {argument.arg for argument in function.args.args[1:]}
+    return found
+
+
+def test_every_workflow_of_the_code_is_there() -> None:
+    assert {path.stem for path in FILES} == set(GRAPHS)
+    assert len(node_inputs()) == 12
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_workflow_is_consistent(path: Path) -> None:
+    workflow = read(path)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    assert len(nodes) == len(workflow["nodes"])
+    assert path.with_suffix(".jpg").stat().st_size < 60_000
+    for number, start, output, end, entry, kind in workflow["links"]:
+        assert number in nodes[start]["outputs"][output]["links"]
+        assert nodes[end]["inputs"][entry]["link"] == number
+        assert nodes[start]["outputs"][output]["type"] == kind
+    linked = {link[0] for link in workflow["links"]}
+    for node in nodes.values():
+        for slot in node["inputs"]:
+            assert slot["link"] is None or slot["link"] in linked
+    for number, widget in workflow["extra"].get("linearData", {}).get("inputs", ()):
+        assert widget in {slot["name"] for slot in nodes[number]["inputs"]}
+    boxes = [(*node["pos"], *node["size"]) for node in nodes.values()]
+    for one, (x, y, width, height) in enumerate(boxes):
+        for left, top, wide, high in boxes[one + 1 :]:
+            apart = x + width <= left or left + wide <= x or y + height <= top or top + high <= y
+            assert apart, "two nodes overlap"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_api_twin_is_the_same_workflow(path: Path) -> None:
+    twin = read(path.parent / "api" / path.name)
+    assert twin == api_form(GRAPHS[path.stem]()), "run python -m workflows.make"
+    drawn = sorted(
+        node["type"]
+        for node in read(path)["nodes"]
+        if node["mode"] == 0 and node["type"] not in NOT_RUN
+    )
+    assert sorted(node["class_type"] for node in twin.values()) == drawn
+    known = node_inputs()
+    for node in twin.values():
+        kind = node["class_type"]
+        if kind in known:
+            assert set(node["inputs"]) <= known[kind], kind
+        for value in node["inputs"].values():
+            if isinstance(value, list):
+                assert value[0] in twin
+
+
+def test_every_node_of_ours_is_used() -> None:
+    used = {node["type"] for path in FILES for node in read(path)["nodes"]}
+    assert set(node_inputs()) <= used
+
+
+def test_the_main_workflow_has_an_app_mode() -> None:
+    data = read(ROOT / "workflows" / "upper_body.json")["extra"]["linearData"]
+    assert len(data["inputs"]) >= 3 and len(data["outputs"]) == 1
+
+
+def test_the_blueprint_is_consistent() -> None:
+    blueprint = read(ROOT / "subgraphs" / "Try On Garment.json")
+    (subgraph,) = blueprint["definitions"]["subgraphs"]
+    (instance,) = blueprint["nodes"]
+    assert instance["type"] == subgraph["id"]
+    nodes = {node["id"]: node for node in subgraph["nodes"]}
+    links = {link["id"]: link for link in subgraph["links"]}
+    for link in links.values():
+        if link["origin_id"] == -10:
+            assert link["id"] in subgraph["inputs"][link["origin_slot"]]["linkIds"]
+        else:
+            slot = nodes[link["origin_id"]]["outputs"][link["origin_slot"]]
+            assert link["id"] in slot["links"]
+        if link["target_id"] == -20:
+            assert link["id"] in subgraph["outputs"][link["target_slot"]]["linkIds"]
+        else:
+            assert nodes[link["target_id"]]["inputs"][link["target_slot"]]["link"] == link["id"]
+    assert [each["name"] for each in subgraph["outputs"]] == ["image", "mask"]

@@ -2,11 +2,13 @@
 
     python quickstart.py demo [options of `python -m cli demo`]
     python quickstart.py test [options of pytest]
+    python quickstart.py comfyui [options of ComfyUI's main.py]
 
-Needs Python 3.11 or newer and nothing else: standard library only. The first call installs the
-tested versions (constraints.txt), later ones find them there and start at once. What was installed
-is remembered inside `.venv`, a file of requirements at a time, so an interrupted set-up goes on
-where it stopped and changed requirements are installed by the next call.
+The third puts the pack into ComfyUI, in ComfyUI's own environment, and starts it; see
+comfyui_setup.py. Needs Python 3.11 or newer and nothing else: standard library only. The first call
+installs the tested versions (constraints.txt), later ones find them there and start at once. What
+was installed is remembered inside `.venv`, a file of requirements at a time, so an interrupted
+set-up goes on where it stopped and changed requirements are installed by the next call.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from comfyui_setup import ComfyUIError, run_comfyui
+
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
 REQUIREMENTS = {
@@ -27,7 +31,7 @@ REQUIREMENTS = {
     "test": ["requirements.txt", "requirements-dev.txt"],
 }
 OLDEST_PYTHON = (3, 11)  # of the versions in constraints.txt
-USAGE = "Usage: python quickstart.py demo|test [options that are passed on]"
+USAGE = "Usage: python quickstart.py demo|test|comfyui [options that are passed on]"
 
 
 class SetupError(Exception):
@@ -208,6 +212,12 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] in (["-h"], ["--help"]):
         print(__doc__)
         return 0
+    if arguments[:1] == ["comfyui"]:
+        try:
+            return run_comfyui(arguments[1:])
+        except ComfyUIError as problem:
+            print(problem, file=sys.stderr)
+            return 1
     if not arguments or arguments[0] not in JOBS:
         print(USAGE, file=sys.stderr)
         return 2

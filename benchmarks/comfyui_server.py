@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+import comfyui_setup
 
 PACK = Path(__file__).resolve().parent.parent
 START_SECONDS = 180
@@ -169,22 +170,12 @@ def _free_port() -> int:
 
 
 def find_comfyui() -> tuple[Path, Path]:
-    """ComfyUI's folder and Python: COMFYUI_PATH (default: the pack's own grandparent, or ComfyUI
-    in the home folder) and COMFYUI_PYTHON (default: the .venv inside it).
+    """ComfyUI's folder and Python, as quickstart.py finds them.
 
     Raises FileNotFoundError, one sentence, where there is none.
     """
-    grandparent = PACK.parent.parent
-    installed = PACK.parent.name == "custom_nodes" and (grandparent / "main.py").is_file()
-    default = grandparent if installed else Path.home() / "ComfyUI"
-    comfyui = Path(os.environ.get("COMFYUI_PATH", default))
-    if not (comfyui / "main.py").is_file():
-        raise FileNotFoundError(f"There is no ComfyUI in {comfyui}: set COMFYUI_PATH to one.")
-    inside = ".venv/Scripts/python.exe" if sys.platform == "win32" else ".venv/bin/python"
-    python = Path(os.environ.get("COMFYUI_PYTHON", comfyui / inside))
-    if not python.is_file():
-        raise FileNotFoundError(
-            f"There is no Python for ComfyUI at {python}: set COMFYUI_PYTHON to the one that runs "
-            f"{comfyui}."
-        )
-    return comfyui, python
+    try:
+        comfyui = comfyui_setup.find_comfyui()
+        return comfyui, comfyui_setup.find_python(comfyui)
+    except comfyui_setup.ComfyUIError as absent:
+        raise FileNotFoundError(str(absent)) from absent

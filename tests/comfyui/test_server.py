@@ -1,4 +1,4 @@
-"""A real ComfyUI server with the pack: what it offers, how a queue goes, beside which neighbours."""
+"""A real ComfyUI server with the pack: what it offers, how a queue goes, its neighbours."""
 
 import json
 import urllib.error

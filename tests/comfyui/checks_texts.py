@@ -51,3 +51,15 @@ def check_translations_follow_the_schema(inside: Inside) -> None:
             else:
                 texts = json.dumps(table[name]["inputs"], ensure_ascii=False)
                 assert re.search(r"[\u4e00-\u9fff]", table[name]["description"] + texts)
+
+
+def check_every_node_has_a_help_page_in_both_languages(inside: Inside) -> None:
+    """ComfyUI looks for docs/ID/LANGUAGE.md, then docs/ID.md; pictures lie in docs/ID/."""
+    folder = inside.pack / "web" / "docs"
+    for name, schema in _schemas(inside).items():
+        for page in (folder / f"{name}.md", folder / name / "zh.md"):
+            text = page.read_text(encoding="utf-8")
+            for slot in schema.inputs:
+                assert f"`{slot.id}`" in text, (page, slot.id)
+            for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+                assert (folder / name / picture).is_file(), (page, picture)

@@ -135,6 +135,17 @@ class Studio:
         (path,) = self._files(Part.POSE, "keypoints (--keypoints) or a mask (--mask) do without it")
         return load_body_network(path, device=self.device)
 
+    def labels(self, person: Picture) -> NDArray[np.uint8]:
+        """The label map [H,W] of a 3:4 picture of a person."""
+        large = _resized(person, LOOK_HEIGHT, LOOK_WIDTH, Image.Resampling.LANCZOS)
+        height, width = person.shape[:2]
+        return _resized(self.parser(large), height, width, Image.Resampling.NEAREST)
+
+    def keypoints(self, person: Picture) -> NDArray[np.floating] | None:
+        """The joints [18,3] of the first person of a picture, None where nobody was found."""
+        found = detect_people(self.body_network, person)
+        return found[0].keypoints if found else None
+
     def dress(
         self,
         person: Picture,
@@ -197,12 +208,10 @@ class Studio:
         self, canvas: Picture, fit: Fit, people: list[Person] | None
     ) -> tuple[NDArray[np.uint8], NDArray[np.floating] | None]:
         """Return the canvas's label map [h,w] and keypoints [18,3]; None where nobody was found."""
-        large = _resized(canvas, LOOK_HEIGHT, LOOK_WIDTH, Image.Resampling.LANCZOS)
-        labels = _resized(self.parser(large), fit.height, fit.width, Image.Resampling.NEAREST)
+        labels = self.labels(canvas)
         if people is not None:
             return labels, fit_points(people[0].keypoints, fit) if people else None
-        found = detect_people(self.body_network, canvas)
-        return labels, found[0].keypoints if found else None
+        return labels, self.keypoints(canvas)
 
     def _choose_fit(
         self,

@@ -22,5 +22,6 @@ weight_files, file_damage, checkpoint_files
                   reading one file; is it whole; which file is where
 checkpoints       loading a folder into networks
 checkpoint_writer writing networks into a folder
+datasets          photographs and paper dolls as samples to train and evaluate on
 training          paper dolls and the trainers that learn from them
 """

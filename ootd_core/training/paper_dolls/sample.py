@@ -46,6 +46,11 @@ class DollSample:
     kind: str
 
 
+def category_of(seed: int) -> Category:
+    """Return the category that `draw_sample` chooses for a seed, without drawing."""
+    return _category(np.random.default_rng(seed))
+
+
 def draw_sample(
     seed: int, *, height: int = 256, width: int = 192, category: Category | None = None
 ) -> DollSample:
@@ -54,7 +59,7 @@ def draw_sample(
     Without a category the seed chooses one.
     """
     rng = np.random.default_rng(seed)
-    chosen = CATEGORIES[int(rng.integers(3))]
+    chosen = _category(rng)
     category = category or chosen
     person = random_person(rng, category)
     if category is Category.DRESS and rng.random() < 0.7:
@@ -82,7 +87,7 @@ def draw_nobody(seed: int, *, height: int, width: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     if rng.random() < 0.5:
         return draw_background((_pastel(rng), _pastel(rng)), height, width)
-    category = CATEGORIES[int(rng.integers(3))]
+    category = _category(rng)
     return draw_garment(random_garment(rng, category), height=height, width=width)
 
 
@@ -113,6 +118,10 @@ def random_person(rng: np.random.Generator, category: Category) -> Person:
         top = rng.uniform(0.0, 0.97 - 0.97 * scale) if scale < 0.97 else 0.0
     sideways = rng.uniform(-0.035, 0.035) + (rng.choice([-0.14, 0.14]) * (rng.random() < 0.07))
     return replace(person, scale=scale, offset=(0.375 + sideways, top))
+
+
+def _category(rng: np.random.Generator) -> Category:
+    return CATEGORIES[int(rng.integers(3))]
 
 
 def _rgb(values: Iterable[float]) -> Colour:

@@ -1,0 +1,147 @@
+"""`python -m cli dataset check` and `prepare`: a folder of pictures made fit for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+from tqdm import tqdm
+
+from cli.studio import Studio
+from cli.tryon import choose_device
+from humanparse.preview import COLOURS
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoint_writer import write_whole
+from ootd_core.datasets.checker import Findings, Group, check_dataset
+from ootd_core.datasets.folder import keypoints_of, label_map_of
+from ootd_core.datasets.open import Layout, layout_of, list_pairs
+from ootd_core.datasets.pairs_file import PAIRINGS, SPLITS, Pairing, Split
+from ootd_core.datasets.perceiving import perceive
+from ootd_core.datasets.photographs import Pair
+from ootd_core.datasets.sample import UnusableSample
+from openpose import Person, save_people
+
+PREPARE = "python -m cli dataset prepare"
+
+dataset_app = typer.Typer(
+    help="Look over a data set, or prepare one's own.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@dataset_app.command("check")
+def check_command(
+    folder: Annotated[Path, typer.Argument(help="the data set's folder")],
+    layout: Annotated[Layout | None, typer.Option(help="told from the folder by default")] = None,
+    size: Annotated[str, typer.Option(help="height x width of the training")] = "512x384",
+    show: Annotated[int, typer.Option(min=0, help="so many lines of each kind")] = 10,
+) -> None:
+    """Read everything and say what is wrong; exit code 1 if something is, 2 if all of it is."""
+    height_and_width = parse_size(size)
+    found = layout or layout_of(folder)
+    with tqdm(unit="pair", disable=None) as bar:
+
+        def on_pair(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        findings = check_dataset(folder, found, height_and_width, on_pair)
+    typer.echo(f"{folder}: {found}, for {size}\n\n{table(findings)}")
+    for trouble, sentences in findings.troubles.items():
+        if sentences:
+            typer.echo(f"\n{len(sentences)} {trouble}")
+            typer.echo("\n".join(f"  {sentence}" for sentence in sentences[:show]))
+            if len(sentences) > show:
+                typer.echo(f"  and {len(sentences) - show} more")
+    if findings.to_make:
+        typer.echo(f"\n{findings.to_make} label maps and keypoints to be made: {PREPARE} {folder}")
+    for warning in findings.warnings:
+        typer.echo(f"\nWarning: {warning}")
+    if not findings.good:
+        raise typer.Exit(1)
+    typer.echo("\nEverything can be used.")
+
+
+@dataset_app.command("prepare")
+def prepare_command(
+    folder: Annotated[Path, typer.Argument(help="a folder of one's own, see the documentation")],
+    model: Annotated[Path, typer.Option(help="model folder with the parser and pose network")],
+    size: Annotated[str, typer.Option(help="height x width to look at")] = "512x384",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
+) -> None:
+    """Make the label maps and keypoints that a folder lacks; exit code 1 if one has nobody in it.
+
+    They are written into labels/ and keypoints/ beside person/. What is there already stays.
+    """
+    height_and_width = parse_size(size)
+    if layout_of(folder) is not Layout.FOLDER:
+        raise ValueError(f"{folder} is a {layout_of(folder)}: it brings its own label maps.")
+    studio = Studio(model, Variant.FULL_BODY, device=choose_device(device))
+    failed: list[str] = []
+    for pair in tqdm(_unprepared(folder), unit="picture", disable=None):
+        try:
+            prepare(pair, studio, height_and_width)
+        except UnusableSample as error:
+            failed.append(str(error))
+    for sentence in failed:
+        typer.echo(sentence, err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def prepare(pair: Pair, studio: Studio, size: tuple[int, int]) -> None:
+    """Write the label map and the keypoints that a pair does not have. Raises UnusableSample."""
+    labels, keypoints = perceive(pair, studio, size)
+    if pair.labels is None:
+        picture = Image.fromarray(labels).convert("P")
+        picture.putpalette([level for colour in COLOURS.values() for level in colour])
+        write_whole(label_map_of(pair.person), lambda path: picture.save(path, "PNG"))
+    if pair.keypoints is None:
+        height, width = labels.shape
+        people = [Person(keypoints=keypoints, score=float(np.mean(keypoints[:, 2])))]
+        write_whole(
+            keypoints_of(pair.person),
+            lambda path: save_people(path, people, height=height, width=width),
+        )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read "HEIGHTxWIDTH". Raises ValueError for anything else."""
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ValueError(f"A size is written like 512x384 (height x width), not '{text}'.")
+    return int(sides[0]), int(sides[1])
+
+
+def table(findings: Findings) -> str:
+    """Format the number of good pairs by category and list; bad ones are added where there are."""
+    groups = findings.pairs.keys()
+    lists: list[tuple[Split, Pairing]] = [
+        (split, pairing)
+        for split in SPLITS
+        for pairing in PAIRINGS
+        if any((group.split, group.pairing) == (split, pairing) for group in groups)
+    ]
+    lines = [" " * 8 + "".join(f"{f'{split} {pairing}':>24}" for split, pairing in lists)]
+    for category in Category:
+        row = [Group(split=split, pairing=pairing, category=category) for split, pairing in lists]
+        if any(group in groups for group in row):
+            lines.append(f"{category:8}" + "".join(f"{_cell(findings, g):>24}" for g in row))
+    return "\n".join(lines)
+
+
+def _cell(findings: Findings, group: Group) -> str:
+    bad = findings.bad[group]
+    return f"{findings.pairs[group] - bad} pairs" + (f", {bad} bad" if bad else "")
+
+
+def _unprepared(folder: Path) -> list[Pair]:
+    pairs: list[Pair] = []
+    for split in SPLITS:
+        try:
+            pairs += list_pairs(folder, Layout.FOLDER, split).pairs
+        except FileNotFoundError:
+            continue
+    return [pair for pair in pairs if pair.labels is None or pair.keypoints is None]

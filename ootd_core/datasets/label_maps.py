@@ -1,0 +1,110 @@
+"""Label maps of data sets: read as indices, translated to ATR, brought onto the canvas.
+
+A label map is a picture whose pixel values are labels. Published ones are palette PNGs: the colours
+are for the eye, the indices are the labels. VITON-HD's speak LIP, with one value of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..fitting import Fit
+from ..labels import Label
+from .damage import FileMissing
+from .sample import UnusableSample
+
+VITON_HD_TO_ATR: tuple[Label, ...] = (
+    Label.BACKGROUND,  # 0 background
+    Label.HAT,  # 1 hat
+    Label.HAIR,  # 2 hair
+    Label.BAG,  # 3 glove; ATR has none: like a bag, it is worn and stays
+    Label.SUNGLASSES,  # 4 sunglasses
+    Label.UPPER_CLOTHES,  # 5 upper clothes
+    Label.DRESS,  # 6 dress
+    Label.UPPER_CLOTHES,  # 7 coat
+    Label.LEFT_LEG,  # 8 socks; on which leg is not said, and no mask tells the legs apart
+    Label.PANTS,  # 9 pants
+    Label.NECK,  # 10 jumpsuit in LIP itself; image-parse-v3 marks the neck with it
+    Label.SCARF,  # 11 scarf
+    Label.SKIRT,  # 12 skirt
+    Label.FACE,  # 13 face
+    Label.LEFT_ARM,  # 14 left arm
+    Label.RIGHT_ARM,  # 15 right arm
+    Label.LEFT_LEG,  # 16 left leg
+    Label.RIGHT_LEG,  # 17 right leg
+    Label.LEFT_SHOE,  # 18 left shoe
+    Label.RIGHT_SHOE,  # 19 right shoe
+)
+"""What a value of VITON-HD's image-parse-v3 (LIP, 20 classes) is in ATR, by position."""
+
+ATR: tuple[Label, ...] = tuple(Label)
+"""Dress Code's label maps and those of one's own folder speak ATR already."""
+
+INDEX_MODES = ("P", "L", "1")  # Pillow's names for palette, grey and black-and-white
+
+
+def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
+    """Read a label map uint8 [H,W] and translate its values to ATR by `table`.
+
+    Raises UnusableSample, naming the file, for one that is missing, damaged, coloured, or holds
+    a value that the table does not have.
+    """
+    if not path.is_file():
+        raise FileMissing(f"There is no label map at {path}.")
+    try:
+        with Image.open(path) as opened:
+            mode = opened.mode
+            indices = np.array(opened)
+    except Exception as error:  # a damaged file raises whatever its format's reader stumbled over
+        raise UnusableSample(f"{path} cannot be decoded ({error}).") from error
+    if mode not in INDEX_MODES:
+        raise UnusableSample(
+            f"{path} is a coloured picture ({mode}): a label map holds one index a pixel."
+        )
+    values = indices.astype(np.uint8)
+    if values.max(initial=0) >= len(table):
+        raise UnusableSample(
+            f"{path} holds the value {values.max()}, but its labels end at {len(table) - 1}."
+        )
+    return np.array(table, np.uint8)[values]
+
+
+def fit_label_map(labels: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
+    """Bring labels [H,W] of the original onto the canvas by nearest pixel; background around it.
+
+    The labels may be finer or coarser than the original, as long as they cover the same frame.
+    """
+    height, width = labels.shape
+    rows = _nearest(fit.height, fit.scale, fit.top, height / fit.original_height)
+    columns = _nearest(fit.width, fit.scale, fit.left, width / fit.original_width)
+    return _taken(labels, rows, columns)
+
+
+def unfit_label_map(canvas: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
+    """Bring labels of the canvas [h,w] back to the original [H,W] by nearest pixel.
+
+    What of the original does not lie on the canvas is background.
+    """
+    rows = _nearest(fit.original_height, 1 / fit.scale, -fit.top / fit.scale, 1.0)
+    columns = _nearest(fit.original_width, 1 / fit.scale, -fit.left / fit.scale, 1.0)
+    return _taken(canvas, rows, columns)
+
+
+def _taken(
+    labels: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Return the labels at rows x columns; background where these lie outside."""
+    on_rows = (rows >= 0) & (rows < labels.shape[0])
+    on_columns = (columns >= 0) & (columns < labels.shape[1])
+    taken = np.full((len(rows), len(columns)), Label.BACKGROUND, np.uint8)
+    taken[np.ix_(on_rows, on_columns)] = labels[np.ix_(rows[on_rows], columns[on_columns])]
+    return taken
+
+
+def _nearest(length: int, scale: float, start: float, fineness: float) -> NDArray[np.int64]:
+    """For each pixel of a side of the canvas the one under its centre."""
+    return np.floor(((np.arange(length) + 0.5) * scale + start) * fineness).astype(np.int64)

@@ -1,0 +1,53 @@
+"""What every data set yields, and what a data set is.
+
+Photographs come paired: the person already wears the garment, so person and truth are one picture.
+Unpaired photographs have no truth. A drawn person wears something else before, and has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..categories import Category
+
+
+class UnusableSample(ValueError):  # noqa: N818 - it is the sample that is wrong
+    """A sample that cannot be read or used; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TryOnSample:
+    """person: uint8 RGB [H,W,3], whose clothes are hidden. garment: uint8 RGB [H,W,3], laid flat.
+    labels: uint8 [H,W], ATR labels of person (ootd_core.labels). keypoints: float32 [18,3], rows
+    (x, y, confidence) in pixels of person. truth: uint8 RGB [H,W,3], the person in the garment, or
+    None where no such picture exists."""
+
+    name: str
+    category: Category
+    person: NDArray[np.uint8]
+    garment: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    keypoints: NDArray[np.float32]
+    truth: NDArray[np.uint8] | None
+
+
+class TryOnDataset(Protocol):
+    """Samples by number, all of one size (height, width); the order never changes."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """Return the sample's name, unique within the set, without reading its files."""
+        ...
+
+    def category(self, index: int) -> Category:
+        """Return the sample's category without reading its files."""
+        ...
+
+    def __getitem__(self, index: int) -> TryOnSample:
+        """Read a sample. Raises UnusableSample."""
+        ...

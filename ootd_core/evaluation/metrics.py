@@ -9,6 +9,7 @@ wrong pattern does not.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
 import torch
@@ -56,16 +57,34 @@ def masked_psnr(picture: NDArray[np.uint8], truth: NDArray[np.uint8], mask: Bool
 
 def masked_ssim(picture: NDArray[np.uint8], truth: NDArray[np.uint8], mask: BoolMask) -> float:
     """Structural similarity, mean of its map over the mask."""
+    _, similarity = _ssim(picture, truth)
+    return float(similarity[0].mean(0)[torch.from_numpy(mask)].mean())
+
+
+def whole_ssim(picture: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Structural similarity of whole pictures, as torchmetrics reports it: without the rim of half
+    a window, where the map is made of mirrored pixels."""
+    value, _ = _ssim(picture, truth)
+    return float(value)
+
+
+def _ssim(picture: NDArray[np.uint8], truth: NDArray[np.uint8]) -> tuple[torch.Tensor, ...]:
+    """The value, and the map [1,3,H,W]."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     first, second = (
         torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double() / 255
         for image in (picture, truth)
     )
-    _, similarity = structural_similarity_index_measure(
-        first, second, data_range=1.0, return_full_image=True
+    return cast(
+        tuple[torch.Tensor, ...],
+        structural_similarity_index_measure(first, second, data_range=1.0, return_full_image=True),
     )
-    return float(similarity[0].mean(0)[torch.from_numpy(mask)].mean())
+
+
+def level_error(picture: NDArray[np.uint8], other: NDArray[np.uint8], region: BoolMask) -> float:
+    """Mean absolute difference of levels (0 to 255) over a region [H,W] that is not empty."""
+    return float(np.abs(picture[region].astype(np.float64) - other[region]).mean())
 
 
 def colour_error(picture: NDArray[np.uint8], truth: NDArray[np.uint8], region: BoolMask) -> float:

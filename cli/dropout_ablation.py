@@ -1,0 +1,147 @@
+"""`python -m cli dropout-ablation`: how often training should blank the garment (paper, 3.4).
+
+For each probability the same checkpoint is trained on for the same steps, on the same drawn people
+and noise, and then measured on the held-out dolls: first without guidance, which needs no dropout,
+then with it, which does. Each training has a folder of its own and resumes where it was left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from tqdm import tqdm
+
+from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
+from cli.guidance_sweep import full_scores
+from cli.places import MINI_MODEL
+from ootd_core.agnostic import MaskMode
+from ootd_core.categories import Variant
+from ootd_core.checkpoint_files import locate
+from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.evaluation.features import load_feature_networks
+from ootd_core.evaluation.report import head
+from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
+from ootd_core.evaluation.try_ons import fingerprint
+from ootd_core.latents import SCALE
+from ootd_core.training.doll_latents import DollLatents
+from ootd_core.training.loop import LoopSettings, Training
+from ootd_core.training.phases import Phase
+from ootd_core.training.tryon import TryOnTask
+
+SETTING = "dropout"
+FIRST_DOLLS, MORE_DOLLS, MOST_DOLLS = 48, 2, 6000
+"""Drawn people to train on: at the start, more each step, at most."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AblationTraining:
+    """What every training of the ablation shares. height: of the pictures, in pixels."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    height: int
+
+    @property
+    def phases(self) -> tuple[Phase]:
+        width = self.height * 3 // 4
+        return (Phase(steps=self.steps, batch=self.batch, height=self.height, width=width),)
+
+
+def dropout_ablation_command(
+    model: Annotated[Path, typer.Option(help="model folder to start from")] = MINI_MODEL,
+    values: Annotated[str, typer.Option(help="probabilities of a blank garment")] = "0,0.1,0.2,0.3",
+    steps: Annotated[int, typer.Option(min=1, help="of training, for each value")] = 300,
+    batch: Annotated[int, typer.Option(min=1)] = 8,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 3e-4,
+    dolls: Annotated[int, typer.Option(min=1, help="held-out dolls, from seed 0")] = 24,
+    sampling_steps: Annotated[int, typer.Option(min=1)] = 20,
+    guidance: Annotated[float, typer.Option(help="of the guided measurement")] = 2.0,
+    networks_folder: NetworksFolder = None,
+    inception: InceptionFile = None,
+    alexnet: AlexnetFile = None,
+    out: Annotated[
+        Path, typer.Option(help="folder for the trainings, and the tables and plots")
+    ] = Path("output/dropout-ablation"),
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
+) -> None:
+    """Train a checkpoint on with several outfitting dropouts and measure each."""
+    dropouts = parse_values(values, "Dropouts", least=0, most=1)
+    torch.set_num_threads(threads)
+    features = load_feature_networks(folder=networks_folder, inception=inception, alexnet=alexnet)
+    first = load_networks(model, Variant.FULL_BODY)
+    training = AblationTraining(
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        height=SCALE * int(first.tryon_unet.config["sample_size"]),
+    )
+    latents = DollLatents(
+        first, training.phases, first=FIRST_DOLLS, growth=MORE_DOLLS, limit=MOST_DOLLS
+    )
+    points: dict[float, list[Point]] = {1.0: [], guidance: []}
+    for dropout in dropouts:
+        networks = load_networks(model, Variant.FULL_BODY)
+        train(networks, latents, training, dropout, training_folder(out, model, training, dropout))
+        for scale, row in points.items():
+            scores = full_scores(
+                networks,
+                dolls,
+                features,
+                steps=sampling_steps,
+                guidance=scale,
+                mask_mode=MaskMode.ROBUST,
+            )
+            row.append(Point(value=dropout, scores=scores))
+    for scale, row in points.items():
+        typer.echo(f"guidance {scale:g}\n{sweep_table(SETTING, row)}\n")
+        settings = {"model": model, "training": asdict(training), "dolls": dolls}
+        settings |= {"steps": sampling_steps, "guidance": scale}
+        name = f"dropout-ablation-guidance-{scale:g}"
+        write_sweep(out, name, SETTING, row, head(settings, features))
+    typer.echo(f"Tables and plots: {out.resolve()}")
+
+
+def train(
+    networks: Networks,
+    latents: DollLatents,
+    settings: AblationTraining,
+    dropout: float,
+    folder: Path,
+) -> None:
+    """Train both UNets of `networks` in place, resumed from a folder, and leave them for inference.
+
+    latents: drawn people as the same VAE and CLIP encode them.
+    """
+    loop = LoopSettings(steps=settings.steps, learning_rate=settings.learning_rate, average=0.98)
+    task = TryOnTask(networks, latents, dropout=dropout)
+    training = Training(task, loop, folder)
+    with tqdm(
+        total=settings.steps,
+        initial=training.step,
+        desc=f"dropout {dropout:g}",
+        unit="step",
+        disable=None,
+    ) as bar:
+
+        def on_step(_step: int, _total: int, _figures: dict[str, float]) -> None:
+            bar.update()
+
+        training.run(on_step)
+    training.load_averages()
+    task.release()
+    for unet in task.modules.values():
+        unet.requires_grad_(False)
+
+
+def training_folder(out: Path, model: Path, settings: AblationTraining, dropout: float) -> Path:
+    """Where a training is kept: a folder of its own for everything that it depends on."""
+    paths = locate(model, Variant.FULL_BODY)
+    files = [part.weights for part in (paths.vae, paths.outfitting_unet, paths.tryon_unet)]
+    stats = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    key = fingerprint({"model": stats, "dropout": dropout, **asdict(settings)})
+    return out / "trainings" / f"dropout-{dropout:g}-{key}"

@@ -1,0 +1,142 @@
+"""A data set's part of `python -m cli evaluate`: paired and unpaired, by category."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from tqdm import tqdm
+
+from cli.demo import contact_sheet, overlay
+from cli.studio import Picture, Studio
+from cli.tryon import save_picture
+from ootd_core.categories import Category
+from ootd_core.checkpoint_writer import save_json
+from ootd_core.checkpoints import Networks
+from ootd_core.datasets.open import Layout, open_dataset
+from ootd_core.datasets.pairs_file import Pairing, Split
+from ootd_core.datasets.sample import TryOnDataset
+from ootd_core.evaluation.features import FeatureNetworks
+from ootd_core.evaluation.measurement import Measurement, measure
+from ootd_core.evaluation.plots import bars
+from ootd_core.evaluation.report import head, plain, table
+from ootd_core.evaluation.try_ons import DressSettings, KeptPictures, TryOn, Unusable, made_by
+
+SHEET_LINES = 8
+REASONS = 3
+"""Unusable samples that are named on the screen; the report has all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataChoice:
+    """What of a data set is measured. categories: none given is all. limit: pairs, None is all."""
+
+    path: Path | None
+    layout: Layout | None
+    size: tuple[int, int]
+    split: Split
+    pairings: tuple[Pairing, ...]
+    categories: tuple[Category, ...]
+    limit: int | None
+
+    def open(self, pairing: Pairing, studio: Studio) -> TryOnDataset:
+        """Open one pairing; the studio sees what no file says. Raises as `open_dataset`."""
+        return open_dataset(
+            self.path,
+            self.layout,
+            self.split,
+            self.size,
+            pairing,
+            self.categories or None,
+            perception=studio,
+        )
+
+
+def evaluate_data(
+    networks: Networks,
+    studio: Studio,
+    choice: DataChoice,
+    settings: DressSettings,
+    features: FeatureNetworks,
+    out: Path | None,
+    *,
+    per_sample: bool,
+) -> None:
+    """Measure on a data set; print tables, write report.json, scores.png and a sheet a pairing.
+
+    Pictures are kept below out/pictures, and used again by a run with the same settings.
+    """
+    model = studio.folder
+    sets = {pairing: choice.open(pairing, studio) for pairing in choice.pairings}
+    report = head({**asdict(settings), **asdict(choice), "model": model}, features)
+    results: dict[str, Measurement] = {}
+    for pairing, dataset in sets.items():
+        where = choice.path.resolve() if choice.path else None
+        source = {**asdict(choice), "path": where, "pairings": pairing, "limit": None}
+        origin = made_by(settings, model, networks, dataset, plain(source))
+        kept = KeptPictures(out / "pictures", origin) if out else None
+        result, sheet = measure_with_sheet(
+            networks, dataset, settings, features, kept, choice.limit, title=pairing
+        )
+        results[pairing] = result
+        typer.echo(table(result.scores, head=pairing))
+        tell_unusable(result.unusable)
+        report[pairing] = to_report(result, per_sample=per_sample)
+        if out is not None:
+            save_picture(out / f"sheet-{pairing}.png", sheet)
+            save_json(out / "report.json", plain(report))
+            groups = {name: one.scores for name, one in results.items()}
+            bars(out / "scores.png", groups, f"{model.name} on {choice.path or choice.layout}")
+
+
+def measure_with_sheet(
+    networks: Networks,
+    dataset: TryOnDataset,
+    settings: DressSettings,
+    features: FeatureNetworks,
+    kept: KeptPictures | None,
+    limit: int | None,
+    *,
+    title: str,
+) -> tuple[Measurement, Picture]:
+    """Measure under a progress bar; also return a contact sheet of the first usable samples."""
+    lines: list[list[Picture]] = []
+    total = min(limit or len(dataset), len(dataset))
+    with tqdm(total=total, desc=title, unit="pair", disable=None) as bar:
+
+        def on_sample(result: TryOn | Unusable) -> None:
+            bar.update()
+            if isinstance(result, TryOn) and len(lines) < SHEET_LINES:
+                sample = result.sample
+                shown = overlay(sample.person, result.mask.astype(np.float32))
+                truth = [sample.truth] if sample.truth is not None else []
+                lines.append([sample.person, sample.garment, shown, result.picture, *truth])
+
+        result = measure(
+            networks, dataset, settings, features, kept=kept, limit=limit, on_sample=on_sample
+        )
+    columns = ("person", "garment", "mask", "try-on", "truth")
+    return result, contact_sheet(lines, columns[: len(lines[0])])
+
+
+def tell_unusable(unusable: tuple[Unusable, ...]) -> None:
+    """Say on standard error how many samples were passed over, and why the first were."""
+    if unusable:
+        typer.echo(f"{len(unusable)} samples could not be used and do not count:", err=True)
+    for one in unusable[:REASONS]:
+        typer.echo(f"  {one.reason}", err=True)
+
+
+def to_report(result: Measurement, *, per_sample: bool) -> dict[str, Any]:
+    """A pairing's part of the report."""
+    part: dict[str, Any] = {
+        "scores": {kind: asdict(row) for kind, row in result.scores.items()},
+        "unusable": [asdict(one) for one in result.unusable],
+        "pictures_reused": result.kept,
+    }
+    if per_sample:
+        part["samples"] = [asdict(one) for one in result.samples]
+    return part

@@ -1,0 +1,101 @@
+"""`python -m cli guidance-sweep`: how strongly the garment should count (paper, section 4).
+
+The same held-out dolls, with the same noise, at each guidance scale; 1 is without extrapolation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
+from cli.places import MINI_MODEL
+from cli.studio import Picture
+from cli.tryon import choose_device
+from ootd_core.agnostic import MaskMode
+from ootd_core.categories import Variant
+from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
+from ootd_core.evaluation.held_out import OnDoll, measure_dolls
+from ootd_core.evaluation.report import head
+from ootd_core.evaluation.scores import SetScores
+from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
+from ootd_core.training.paper_dolls.sample import DollSample
+
+SETTING = "guidance"
+
+
+def guidance_sweep_command(
+    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_MODEL,
+    values: Annotated[str, typer.Option(help="guidance scales")] = "1,1.5,2,3,5",
+    dolls: Annotated[int, typer.Option(min=1, help="held-out dolls, from seed 0")] = 24,
+    steps: Annotated[int, typer.Option(min=1)] = 20,
+    mask_mode: MaskMode = MaskMode.ROBUST,
+    networks_folder: NetworksFolder = None,
+    inception: InceptionFile = None,
+    alexnet: AlexnetFile = None,
+    out: Annotated[Path, typer.Option(help="folder for guidance-sweep.json and .png")] = Path(
+        "output/guidance-sweep"
+    ),
+    device: str = "auto",
+) -> None:
+    """Measure a checkpoint on held-out dolls at several guidance scales."""
+    scales = parse_values(values, "Guidance scales", least=0)
+    device = choose_device(device)
+    features = load_feature_networks(
+        folder=networks_folder, inception=inception, alexnet=alexnet, device=device
+    )
+    networks = load_networks(model, Variant.FULL_BODY, device=device)
+    points: list[Point] = []
+    with tqdm(total=dolls * len(scales), unit="doll", disable=None) as bar:
+
+        def on_doll(_doll: DollSample, _pictures: dict[str, Picture]) -> None:
+            bar.update()
+
+        for scale in scales:
+            scores = full_scores(
+                networks,
+                dolls,
+                features,
+                steps=steps,
+                guidance=scale,
+                mask_mode=mask_mode,
+                on_doll=on_doll,
+            )
+            points.append(Point(value=scale, scores=scores))
+    settings = {"model": model, "dolls": dolls, "steps": steps, "mask_mode": mask_mode}
+    typer.echo(sweep_table(SETTING, points))
+    write_sweep(out, "guidance-sweep", SETTING, points, head(settings, features))
+    typer.echo(f"Table and plot: {out.resolve()}")
+
+
+def full_scores(
+    networks: Networks,
+    dolls: int,
+    features: FeatureNetworks,
+    *,
+    steps: int,
+    guidance: float,
+    mask_mode: MaskMode,
+    on_doll: OnDoll | None = None,
+) -> dict[str, SetScores]:
+    """Scores of the try-on itself on held-out dolls, by category and over all.
+
+    Raises ValueError if none of the dolls shows its garment.
+    """
+    scorers = measure_dolls(
+        networks,
+        range(dolls),
+        features,
+        steps=steps,
+        guidance=guidance,
+        mask_mode=mask_mode,
+        ablations=False,
+        on_doll=on_doll,
+    )
+    if "full" not in scorers:
+        raise ValueError(f"None of the {dolls} dolls shows its garment: take more.")
+    return scorers["full"].by_category()

@@ -1,0 +1,70 @@
+"""A data set dressed and judged: the figures, and what could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..checkpoints import Networks
+from ..datasets.sample import TryOnDataset
+from .features import FeatureNetworks
+from .scores import Judged, SampleScores, Scorer, SetScores
+from .try_ons import DressSettings, KeptPictures, TryOn, Unusable, dress_all
+
+OnSample = Callable[[TryOn | Unusable], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """scores: of each category and of all. kept: how many pictures an earlier run had made."""
+
+    scores: dict[str, SetScores]
+    samples: tuple[SampleScores, ...]
+    unusable: tuple[Unusable, ...]
+    kept: int
+
+
+def measure(
+    networks: Networks,
+    dataset: TryOnDataset,
+    settings: DressSettings,
+    features: FeatureNetworks,
+    *,
+    kept: KeptPictures | None = None,
+    limit: int | None = None,
+    on_sample: OnSample | None = None,
+) -> Measurement:
+    """Dress a data set and judge every picture as it comes; `on_sample` may raise to stop.
+
+    Raises ValueError if the networks do not take a category of the set, or not one sample of it
+    can be used.
+    """
+    scorer = Scorer(features)
+    unusable: list[Unusable] = []
+    reused = 0
+    for result in dress_all(networks, dataset, settings, kept=kept, limit=limit):
+        if isinstance(result, Unusable):
+            unusable.append(result)
+        else:
+            reused += result.kept
+            scorer.add(
+                Judged(
+                    name=result.sample.name,
+                    category=result.sample.category,
+                    picture=result.picture,
+                    person=result.sample.person,
+                    truth=result.sample.truth,
+                    mask=result.mask,
+                )
+            )
+        if on_sample is not None:
+            on_sample(result)
+    if not scorer.samples:
+        first = f"; the first: {unusable[0].reason}" if unusable else ""
+        raise ValueError(f"None of the {len(unusable)} samples can be used{first}.")
+    return Measurement(
+        scores=scorer.by_category(),
+        samples=tuple(scorer.samples),
+        unusable=tuple(unusable),
+        kept=reused,
+    )

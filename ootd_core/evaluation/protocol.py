@@ -1,0 +1,35 @@
+"""The one named protocol: what every published figure of this project means.
+
+Figures of two programs can be compared only if sizes, resizing, feature network and normalisation
+are the same; the name and version below stand in every report, and change when any of them does.
+docs/evaluation.md says the same in prose, with what differs from other papers' evaluations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Protocol:
+    """feature_size: pixels a side of the feature network's input. features: length of a picture's
+    feature vector. kid_subsets, kid_subset_size: subsets drawn and the most pictures in one.
+    kid_scale: what KID is multiplied by before it is reported."""
+
+    name: str = "ootd-tryon"
+    version: int = 1
+    ssim: str = "torchmetrics, Gaussian window 11, sigma 1.5, data range 1, mean over RGB"
+    lpips: str = "AlexNet, version 0.1 linear weights, pictures in [0, 1] (normalize=True)"
+    feature_network: str = "Inception 2015-12-05 (FID weights), pool3, 2048 features"
+    feature_resize: str = "Pillow bicubic with antialiasing per channel in float32, clipped"
+    feature_size: int = 299
+    features: int = 2048
+    fid: str = "torchmetrics over float64 features, unbiased covariances"
+    kid: str = "torchmetrics, polynomial kernel (x.y / features + 1)^3, unbiased, subsets from seed"
+    kid_subsets: int = 100
+    kid_subset_size: int = 1000
+    kid_scale: int = 1000
+    seed: int = 0
+
+
+PROTOCOL = Protocol()

@@ -1,7 +1,8 @@
 """The command line: `python -m cli COMMAND`.
 
-Exit codes: 0 done, 1 the doctor found something bad, 2 the input cannot be used (one sentence on
-standard error, no traceback), 130 interrupted. A traceback means a defect of this project.
+Exit codes: 0 done, 1 the doctor or a check found something bad, 2 the input cannot be used (one
+sentence on standard error, no traceback), 130 interrupted. A traceback means a defect of this
+project.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import sys
 
 import typer
 
+from cli.dataset import dataset_app
 from cli.demo import demo_command
 from cli.doctor import doctor_command
 from cli.download import download_command
+from cli.dropout_ablation import dropout_ablation_command
 from cli.evaluate import evaluate_command
+from cli.guidance_sweep import guidance_sweep_command
+from cli.train import train_command
 from cli.train_mini import train_mini_command
 from cli.tryon import tryon_command
 
@@ -24,8 +29,12 @@ app = typer.Typer(
 app.command("demo")(demo_command)
 app.command("tryon")(tryon_command)
 app.command("evaluate")(evaluate_command)
+app.command("guidance-sweep")(guidance_sweep_command)
+app.command("dropout-ablation")(dropout_ablation_command)
+app.add_typer(dataset_app, name="dataset")
 app.command("download")(download_command)
 app.command("doctor")(doctor_command)
+app.command("train")(train_command)
 app.command("train-mini")(train_mini_command)
 
 

@@ -50,6 +50,7 @@ from ootd_core.training.autoencoder import (
     reconstruction_psnr,
     start_as_colour_map,
 )
+from ootd_core.training.doll_latents import TRAINING_SEEDS, DollLatents
 from ootd_core.training.loop import LoopSettings, Task, Training
 from ootd_core.training.mini import (
     SCHEDULER_CONFIG,
@@ -60,7 +61,7 @@ from ootd_core.training.mini import (
 )
 from ootd_core.training.paper_dolls.sample import DollSample, draw_nobody, draw_sample
 from ootd_core.training.phases import Phase
-from ootd_core.training.tryon import TRAINING_SEEDS, DollLatents, TryOnTask
+from ootd_core.training.tryon import TryOnTask
 from ootd_core.weights import Part
 from openpose import BodyChannels, BodyNetwork, network_input, published_state_dict
 from openpose.geometry import PoseGeometry
@@ -126,11 +127,19 @@ def train_autoencoder(out: Path, work: Path, scale: float) -> None:
     """Train the autoencoder and write it with a scaling factor that gives latents unit spread."""
     autoencoder = build_autoencoder()
     start_as_colour_map(autoencoder)
+    autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     phases = (
-        Phase(steps=_scaled(300, scale), batch=8, height=HEIGHT // 2, width=WIDTH // 2),
-        Phase(steps=_scaled(180, scale), batch=3, height=HEIGHT, width=WIDTH),
+        Phase(steps=_scaled(700, scale), batch=8, height=HEIGHT // 2, width=WIDTH // 2),
+        Phase(steps=_scaled(200, scale), batch=3, height=HEIGHT, width=WIDTH),
     )
-    settings = LoopSettings(steps=_total(phases), learning_rate=1.5e-3, average=0.98)
+    settings = LoopSettings(
+        steps=_total(phases),
+        learning_rate=1.5e-3,
+        average=0.98,
+        weight_decay=0.0,
+        optimizer="muon",
+        precision="bf16",
+    )
     _train(AutoencoderTask(autoencoder, phases), settings, work)
     factor = latent_scale(
         autoencoder, picture_batch(7, Phase(steps=1, batch=12, height=HEIGHT, width=WIDTH))
@@ -154,7 +163,15 @@ def train_parser(out: Path, work: Path, scale: float) -> None:
 def train_pose(out: Path, work: Path, scale: float) -> None:
     """Train the pose network and write it under the published keys."""
     network = BodyNetwork(channels=POSE_CHANNELS)
-    settings = LoopSettings(steps=_scaled(1500, scale), learning_rate=2e-3, average=0.98, clip=5.0)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    settings = LoopSettings(
+        steps=_scaled(3000, scale),
+        learning_rate=3e-3,
+        average=0.98,
+        clip=5.0,
+        optimizer="muon",
+        precision="bf16",
+    )
     _train(PoseTask(network, draw_pose_batch), settings, work)
     path = part_folder(out, Part.POSE) / "body_pose_model.safetensors"
     weights = {key: value.to(STORED) for key, value in published_state_dict(network).items()}
@@ -173,12 +190,21 @@ def train_unets(out: Path, work: Path, scale: float, *, go_on: bool) -> None:
     networks = load_networks(out, variant)
     before = locate(out, variant).tryon_unet.config.parents[1]
     phases = (
-        Phase(steps=_scaled(900, scale), batch=16, height=HEIGHT // 2, width=WIDTH // 2),
-        Phase(steps=_scaled(3000, scale), batch=8, height=HEIGHT, width=WIDTH),
+        Phase(steps=_scaled(1600, scale), batch=8, height=HEIGHT // 2, width=WIDTH // 2),
+        Phase(steps=_scaled(3000, scale), batch=4, height=HEIGHT, width=WIDTH),
     )
-    dolls = DollLatents(networks, first=48, growth=2, limit=6000)
-    settings = LoopSettings(steps=_total(phases), learning_rate=1e-3, average=0.995)
-    _train(TryOnTask(networks, phases, dolls, most_weight=20.0), settings, work)
+    dolls = DollLatents(networks, phases, first=48, growth=2, limit=4000)
+    settings = LoopSettings(
+        steps=_total(phases),
+        learning_rate=2e-3,
+        schedule="linear",
+        average=0.995,
+        optimizer="muon",
+        precision="bf16",
+    )
+    task = TryOnTask(networks, dolls, most_weight=20.0, noises_per_garment=2)
+    _train(task, settings, work)
+    task.release()
     step = int(before.name.removeprefix("checkpoint-")) + settings.steps
     for part, unet in zip(parts, (networks.outfitting_unet, networks.tryon_unet), strict=True):
         save_part(unet_folder(out, part, variant, step), unet, dtype=STORED)

@@ -20,6 +20,7 @@ from ootd_core.checkpoint_writer import write_whole
 from ootd_core.images import load_image, load_mask
 from ootd_core.masks import SoftMask
 from ootd_core.sampling import Sampler
+from ootd_core.training.lora import merge_loras
 from openpose import load_people
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -53,6 +54,7 @@ def tryon_command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16")] = "fp32",
+    lora: Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")] = None,
 ) -> None:
     """Dress a person in a garment."""
     if dtype not in DTYPES:
@@ -79,6 +81,8 @@ def tryon_command(
         height=height,
     )
     studio = Studio(model, variant, device=choose_device(device), dtype=DTYPES[dtype])
+    if lora is not None:
+        merge_loras(studio.networks, lora)
     with tqdm(total=steps, unit="step", disable=None) as bar:
 
         def on_step(_step: int, _total: int, _latents: Tensor) -> None:

@@ -11,8 +11,8 @@ Works on any UNet that is built like diffusers' UNet2DConditionModel. `Fusion` c
 outside, and `eject` undoes it without a trace.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -64,8 +64,9 @@ def record(outfitting_unet: UNet, latents: Tensor, prompt: Tensor) -> list[Tenso
     """Reads the garment: the tokens that enter each transformer block, before its norm1.
 
     Args:
-        outfitting_unet: stays as it is; gradients flow if they are enabled. Gradient checkpointing
-            has to be off, since a recomputed block would be recorded twice.
+        outfitting_unet: stays as it is; gradients flow if they are enabled. With gradient
+            checkpointing each block is still recorded once: what is recorded enters the
+            checkpointed stretch from outside, and no hook is left when it is computed again.
         latents: garment latents [G, 4, h, w], not multiplied by the VAE's scaling factor. A garment
             of zeros is the unconditional one.
         prompt: prompt embedding [G, tokens, channels].
@@ -73,10 +74,23 @@ def record(outfitting_unet: UNet, latents: Tensor, prompt: Tensor) -> list[Tenso
     Returns one tensor [G, h' * w', channels] for each block, in execution order.
     """
     timestep = torch.zeros((), dtype=torch.long, device=latents.device)
-    return record_tokens(
-        transformer_blocks(outfitting_unet),
-        lambda: outfitting_unet(latents, timestep, encoder_hidden_states=prompt),
-    )
+    with _last_block_uncheckpointed(outfitting_unet):
+        return record_tokens(
+            transformer_blocks(outfitting_unet),
+            lambda: outfitting_unet(latents, timestep, encoder_hidden_states=prompt),
+        )
+
+
+@contextmanager
+def _last_block_uncheckpointed(unet: UNet) -> Generator[None]:
+    """The last block only stops the pass, and must not do so from within a checkpoint."""
+    last = list(unet.up_blocks)[-1].attentions[-1]
+    checkpointing = getattr(last, "gradient_checkpointing", False)
+    last.gradient_checkpointing = False
+    try:
+        yield
+    finally:
+        last.gradient_checkpointing = checkpointing
 
 
 def record_tokens(

@@ -1,32 +1,41 @@
 """The loop that every trainer of this project shares: optimise, average, log, save, resume.
 
-A task turns a step number into a loss and draws its data from that number alone, so a resumed run
-sees the batches that the uninterrupted one would have seen. The state (weights, averages, optimizer
-moments, step) is one safetensors file, written under another name and moved: a kill leaves the
-previous state whole. Buffers are no part of it: a network with running statistics measures them
-over its final weights.
+A task turns the number of a batch into a loss and draws its data and its noise from that number
+alone: the number is all the random state and data position there is, so a resumed run sees what the
+uninterrupted one would have seen. Batch numbers are dealt out to processes and to the turns of
+gradient accumulation in order. Gradients are averaged over the processes once a step, which needs
+no wrapper around the modules. Buffers are no part of a state: a network with running statistics
+measures them over its final weights.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from .log import Log
+from .muon import Muon, split
+from .states import States, read_progress, read_tensors
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 logger = logging.getLogger(__name__)
 OnStep = Callable[[int, int, dict[str, float]], None]
+SCHEDULES = ("cosine", "linear", "constant")
+PRECISIONS = ("fp32", "bf16", "fp16")
+OPTIMIZERS = ("adamw", "muon")
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")
+"""What AdamW and Muon keep for each parameter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,56 +43,86 @@ class LoopSettings:
     """How long and how fast to train.
 
     learning_rate rises linearly over `warmup` steps and then stays ("constant") or falls to zero
-    along a cosine. average: decay of the running average of the weights, which is what is saved as
-    the result; clip: largest gradient norm. precision: "bf16" computes products in bfloat16, over
-    weights kept in float32; worth it where the processor has bfloat16 units.
+    along a cosine or a line. accumulate: batches of a process for one step. average: decay of the
+    running average of the weights, which is what is saved as the result; 0 keeps none. clip:
+    largest gradient norm. precision: "bf16" and "fp16" compute products in 16 bits, over weights
+    kept in float32; worth it where the processor has units for them. optimizer: "adamw", or "muon"
+    for the hidden matrices of a small network that starts from nothing. keep: how many states stay.
     """
 
     steps: int
     learning_rate: float
     warmup: int = 50
     schedule: str = "cosine"
+    accumulate: int = 1
     weight_decay: float = 1e-2
+    second_moment: float = 0.99
     average: float = 0.999
     clip: float = 1.0
     precision: str = "fp32"
+    optimizer: str = "adamw"
     save_every: int = 200
+    keep: int = 1
     log_every: int = 10
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}.")
-        if self.schedule not in ("cosine", "constant"):
-            raise ValueError(f"schedule must be 'cosine' or 'constant', got '{self.schedule}'.")
-        if self.precision not in ("fp32", "bf16"):
-            raise ValueError(f"precision must be 'fp32' or 'bf16', got '{self.precision}'.")
+        for name in ("steps", "accumulate", "save_every", "keep", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        known = {"schedule": SCHEDULES, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
+        for name, options in known.items():
+            if getattr(self, name) not in options:
+                raise ValueError(f"{name} must be {_either(options)}, got '{getattr(self, name)}'.")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step (0-based)."""
         rising = min(1.0, (step + 1) / max(1, self.warmup))
-        if self.schedule == "constant":
-            return self.learning_rate * rising
-        falling = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps))
-        return self.learning_rate * rising * falling
+        gone = min(1.0, step / self.steps)
+        falling = {
+            "constant": 1.0,
+            "linear": 1.0 - gone,
+            "cosine": 0.5 + 0.5 * math.cos(math.pi * gone),
+        }
+        return self.learning_rate * rising * falling[self.schedule]
 
 
 class Task(Protocol):
-    """What is trained: named modules and the loss of a step."""
+    """What is trained: named modules and the loss of a batch."""
 
     modules: dict[str, nn.Module]
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss of this step's batch and figures to log."""
+        """Return the loss of the batch with this number and figures to log; a mean over samples.
+
+        With one process and no accumulation the number is the step.
+        """
         ...
 
 
 class Training:
     """A task being trained in a folder, from its last saved step if there is one."""
 
-    def __init__(self, task: Task, settings: LoopSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        task: Task,
+        settings: LoopSettings,
+        folder: Path,
+        *,
+        accelerator: Accelerator | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        """accelerator: joins several processes; every one needs the same weights at the start and
+        the same folder. identity: JSON values that a resumed run must share with the saved one.
+
+        Raises ValueError if a saved state has another identity.
+        """
         self.task = task
         self.settings = settings
         self.folder = folder
+        self.accelerator = accelerator
+        self.identity = dict(identity or {})
+        self.processes = 1 if accelerator is None else accelerator.num_processes
+        self.process = 0 if accelerator is None else accelerator.process_index
         self.step = 0
         self.parameters = {
             f"{name}.{key}": parameter
@@ -91,97 +130,189 @@ class Training:
             for key, parameter in module.named_parameters()
             if parameter.requires_grad
         }
-        self.averages = {key: value.detach().clone() for key, value in self.parameters.items()}
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            betas=(0.9, 0.99),
-            fused=True,
-        )
-        if self.state_file.is_file():
-            self._resume()
-
-    @property
-    def state_file(self) -> Path:
-        return self.folder / "training-state.safetensors"
+        self.averages = {
+            key: value.detach().clone()
+            for key, value in self.parameters.items()
+            if settings.average
+        }
+        self.optimizers = build_optimizers(self.parameters, settings)
+        self.device = next(iter(self.parameters.values())).device
+        self.scaler = torch.amp.GradScaler(
+            self.device.type, enabled=settings.precision == "fp16"
+        )  # small fp16 gradients would vanish
+        self.states = States(folder / "states", keep=settings.keep)
+        self.log = Log(folder / "log.csv")
+        self._resume()
 
     def run(self, on_step: OnStep | None = None, *, until: int | None = None) -> None:
         """Train to the settings' last step, or to `until`; `on_step` may raise to stop."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         last = min(until or self.settings.steps, self.settings.steps)
         started, first = time.monotonic(), self.step
         while self.step < last:
             figures = self._one_step()
             self.step += 1
             seconds = (time.monotonic() - started) / (self.step - first)
-            if self.step % self.settings.log_every == 0 or self.step == last:
-                self._log({"step": self.step, "seconds_per_step": seconds, **figures})
+            due = self.step % self.settings.log_every == 0 or self.step == last
+            if due and self.process == 0:
+                self.log.append({"step": self.step, "seconds_per_step": seconds, **figures})
+            if on_step is not None:  # before the state: what a kill loses here is done again
+                on_step(self.step, self.settings.steps, figures)
             if self.step % self.settings.save_every == 0 or self.step == last:
                 self.save()
-            if on_step is not None:
-                on_step(self.step, self.settings.steps, figures)
 
     def _one_step(self) -> dict[str, float]:
         rate = self.settings.rate(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        device = next(iter(self.parameters.values())).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            loss, figures = self.task.loss(self.step)
-        if not torch.isfinite(loss):
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        figures = self.gradients()
+        if not math.isfinite(figures["loss"]):
             raise FloatingPointError(
-                f"The loss is {loss.item()} at step {self.step}; lower the learning rate "
-                f"({rate:.1e}) and resume from {self.state_file}."
+                f"The loss is {figures['loss']} at step {self.step}; lower the learning rate "
+                f"({rate:.1e}) and resume from {self.states.newest() or 'the start'}."
             )
-        loss.backward()
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
         keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for key, parameter in self.parameters.items():
-                self.averages[key].lerp_(parameter, 1 - keep)
-        return {"loss": loss.item(), "gradient_norm": float(norm), "rate": rate, **figures}
+            for key, average in self.averages.items():
+                average.lerp_(self.parameters[key], 1 - keep)
+        return {"loss": figures.pop("loss"), "gradient_norm": float(norm), "rate": rate, **figures}
+
+    def gradients(self) -> dict[str, float]:
+        """Compute this step's gradients, the mean over all its batches; return the mean figures.
+
+        Gradients are left in the parameters, scaled by `scaler`.
+        """
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        turns, precision = self.settings.accumulate, self.settings.precision
+        half = torch.float16 if precision == "fp16" else torch.bfloat16
+        sums: dict[str, float] = {}
+        for turn in range(turns):
+            number = (self.step * turns + turn) * self.processes + self.process
+            with torch.autocast(self.device.type, half, enabled=precision != "fp32"):
+                loss, figures = self.task.loss(number)
+            self.scaler.scale(loss / turns).backward()
+            for name, value in {"loss": loss.item(), **figures}.items():
+                sums[name] = sums.get(name, 0.0) + value / turns
+        if self.accelerator is None or self.processes == 1:
+            return sums
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                parameter.grad = self._mean(parameter.grad)
+        means = self._mean(torch.tensor(list(sums.values()), device=self.device))
+        return dict(zip(sums, means.tolist(), strict=True))
+
+    def _mean(self, tensor: Tensor) -> Tensor:
+        accelerator: Any = self.accelerator
+        return accelerator.reduce(tensor, reduction="mean")
 
     def load_averages(self) -> None:
         """Put the averaged weights into the modules, as the result of the training."""
         with torch.no_grad():
-            for key, parameter in self.parameters.items():
-                parameter.copy_(self.averages[key])
+            for key, average in self.averages.items():
+                self.parameters[key].copy_(average)
+
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """Let the modules have the averaged weights for a while, then their own, bit for bit."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for key, average in self.averages.items():
+            parameter = self.parameters[key]
+            self.averages[key], parameter.data = parameter.data, average
 
     def save(self) -> None:
         """Write the state; an interrupted write leaves the previous one."""
-        tensors = {f"weight/{key}": value.detach() for key, value in self.parameters.items()}
-        tensors |= {f"average/{key}": value for key, value in self.averages.items()}
-        for key, parameter in self.parameters.items():
-            for name, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{name}/{key}"] = value
-        tensors = {key: value.contiguous() for key, value in tensors.items()}
-        unfinished = self.state_file.with_suffix(".unfinished")
-        save_file(tensors, unfinished, metadata={"progress": json.dumps({"step": self.step})})
-        os.replace(unfinished, self.state_file)
+        if self.process == 0:
+            tensors: dict[str, dict[str, Tensor]] = {
+                "weights": {**self.parameters},
+                "averages": self.averages,
+            }
+            for key, parameter in self.parameters.items():
+                for name, value in self._moments(parameter).items():
+                    tensors.setdefault(name, {})[key] = value
+            progress = {"identity": self.identity, "scaler": self.scaler.state_dict()}
+            self.states.save(self.step, progress, tensors)
+        if self.accelerator is not None:
+            self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
-        with safe_open(self.state_file, framework="pt") as state:
-            self.step = json.loads(state.metadata()["progress"])["step"]
-            stored = {key: state.get_tensor(key) for key in state.keys()}  # noqa: SIM118
-        with torch.no_grad():
-            for key, parameter in self.parameters.items():
-                parameter.copy_(stored[f"weight/{key}"])
-                self.averages[key].copy_(stored[f"average/{key}"])
-                self.optimizer.state[parameter] = {
-                    name: stored[f"optimizer/{name}/{key}"]
-                    for name in ("step", "exp_avg", "exp_avg_sq")
-                    if f"optimizer/{name}/{key}" in stored
-                }
-        logger.info("Resumed %s at step %d.", self.folder, self.step)
+        state = self.states.newest()
+        if state is not None:
+            progress = read_progress(state)
+            self._check_identity(progress["identity"])
+            self.step = progress["step"]
+            weights, averages = read_tensors(state, "weights"), read_tensors(state, "averages")
+            with torch.no_grad():
+                for key, parameter in self.parameters.items():
+                    parameter.copy_(weights[key])
+                for key, average in self.averages.items():
+                    average.copy_(averages.get(key, weights[key]))
+            for name in MOMENTS:
+                for key, value in read_tensors(state, name).items():
+                    # Fused AdamW counts its steps where the parameter is.
+                    self._moments(self.parameters[key])[name] = value.to(self.device)
+            if progress["scaler"]:
+                self.scaler.load_state_dict(progress["scaler"])
+            logger.info("Resumed %s at step %d.", self.folder, self.step)
+        if self.process == 0:
+            self.log.forget_after(self.step)
 
-    def _log(self, row: dict[str, float]) -> None:
-        path = self.folder / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(row)
-            writer.writerow([f"{value:.6g}" for value in row.values()])
+    def _moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        """What the optimizer that trains this parameter keeps for it; to read and to change."""
+        (owner,) = (
+            optimizer
+            for optimizer in self.optimizers
+            if any(parameter is own for group in optimizer.param_groups for own in group["params"])
+        )
+        return owner.state[parameter]
+
+    def _check_identity(self, saved: Mapping[str, Any]) -> None:
+        for name in sorted({*saved, *self.identity}):
+            before, now = saved.get(name), self.identity.get(name)
+            if before != now:
+                raise ValueError(
+                    f"The training in {self.folder} was begun with {name} = {before}, not {now}: "
+                    "set it back, or train in another folder."
+                )
+
+
+def build_optimizers(
+    parameters: Mapping[str, nn.Parameter], settings: LoopSettings
+) -> list[torch.optim.Optimizer]:
+    """Return the optimizers of named parameters: AdamW, or Muon and AdamW for what is left."""
+    hidden, rest = (
+        split(parameters) if settings.optimizer == "muon" else ([], [*parameters.values()])
+    )
+    optimizers: list[torch.optim.Optimizer] = []
+    if hidden:
+        optimizers.append(
+            Muon(hidden, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        )
+    if rest:
+        optimizers.append(
+            torch.optim.AdamW(
+                rest,
+                lr=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+                betas=(0.9, settings.second_moment),
+                fused=True,
+            )
+        )
+    return optimizers
+
+
+def _either(names: tuple[str, ...]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"

@@ -8,10 +8,11 @@ mapping and test that holds for this network holds for the published one. Channe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import nn
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -23,6 +24,8 @@ from ..checkpoint_writer import save_json, write_whole
 
 UNET_CHANNELS = (64, 64, 64, 64)
 HEADS = 2
+PASSAGE = 8
+"""Channels that carry the input to the output at the start: a pair for each of four."""
 PROMPT_CHANNELS = 64
 CLIP_PIXELS = 64
 WORDS = ("upper", "lower", "body</w>", "dress</w>")
@@ -58,15 +61,52 @@ def build_unet(in_channels: int) -> UNet2DConditionModel:
 def build_unets() -> tuple[UNet2DConditionModel, UNet2DConditionModel]:
     """Return (outfitting, try-on), alike but for the try-on UNet's four further input channels.
 
-    As in the paper both start from one network and the further channels start at zero.
+    As in the paper both start from one network. There the further channels start at zero, since the
+    network is a trained one; here all but the first layers' passage of noise (`start_as_noise`)
+    sees them from the beginning.
     """
     outfitting = build_unet(4)
+    start_as_noise(outfitting)
     tryon = build_unet(8)
     weights = outfitting.state_dict()
+    first = weights["conv_in.weight"]
     widened = torch.zeros_like(tryon.conv_in.weight)
-    widened[:, :4] = weights["conv_in.weight"]
+    widened[:, :4] = first
+    widened[PASSAGE:, 4:] = torch.randn_like(widened[PASSAGE:, 4:]) * first.std()
     tryon.load_state_dict({**weights, "conv_in.weight": widened})
     return outfitting, tryon
+
+
+@torch.no_grad()
+def start_as_noise(unet: UNet2DConditionModel) -> None:
+    """Set the weights so that the untrained network answers with its own (normalised) input.
+
+    Where noise outweighs the picture that is nearly the right answer, and an error of a hundredth
+    there is a large one of the picture; a network this narrow takes hundreds of steps to learn to
+    let noise through its group norms. As in the autoencoder's `start_as_colour_map` each latent
+    channel travels as a pair (c, -c), here through the outermost skip connection, and every
+    residual branch starts at zero.
+    """
+    parts = cast(Any, unet)  # modules whose types diffusers leaves open
+    for name, module in parts.named_modules():
+        if name.endswith((".conv2", ".proj_out")):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    skip = parts.up_blocks[-1].resnets[-1].conv_shortcut  # of [hidden, conv_in's output]
+    width = skip.in_channels - parts.conv_in.out_channels
+    last = parts.conv_out
+    last.weight *= 0.1
+    nn.init.zeros_(last.bias)
+    for channel in range(PASSAGE):
+        sign = 1 - 2.0 * (channel % 2)
+        for weight in (parts.conv_in.weight[channel], skip.weight[channel]):
+            nn.init.zeros_(weight)
+        parts.conv_in.bias[channel] = skip.bias[channel] = 0
+        parts.conv_in.weight[channel, channel // 2, 1, 1] = sign
+        skip.weight[channel, width + channel] = 1
+        last.weight[:, channel] = 0
+    for channel in range(PASSAGE):
+        last.weight[channel // 2, channel, 1, 1] = 1 - 2.0 * (channel % 2)
 
 
 def build_clip_towers() -> tuple[CLIPTextModel, CLIPVisionModelWithProjection]:

@@ -3,13 +3,14 @@
 The loss is the noise prediction error of the try-on UNet while it attends to the garment (paper,
 equation 4); its gradient runs through the fusion into the outfitting UNet. Outfitting dropout
 (section 3.4) blanks the garment's latents of a sample, once, with a small probability, which is
-what makes the garment's strength a guidance scale. VAE and CLIP stay as they are.
+what makes the garment's strength a guidance scale. VAE and CLIP stay as they are. What is random
+about a sample depends on its number alone, whoever draws it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,138 +18,142 @@ import torch.nn.functional as F
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
-from ..agnostic import MaskMode, agnostic_mask
 from ..checkpoints import Networks
-from ..conditioning import encode_prompt
-from ..fusion import Fusion, prepare, record
-from ..images import to_tensor
-from ..latents import agnostic_image, encode
-from .paper_dolls.sample import DollSample, draw_sample
-from .phases import Phase, phase_of
-
-TRAINING_SEEDS = 1_000_000
-"""Dolls below this seed are held out for tests and evaluation."""
+from ..fusion import Fusion, prepare, record, transformer_blocks
+from .latents import TryOnLatents
+from .lora import Adapters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TryOnLatents:
-    """One sample as the UNets see it. garment, agnostic: unscaled latents [4,h,w]; target: scaled
-    latents [4,h,w] of the person in the garment; prompt: [tokens, channels]."""
+class Draw:
+    """A sample of a batch. number: among all draws of the training, which decides noise, timesteps
+    and dropout. counts: False for a sample that could not be read; its latents are blank and it
+    adds nothing to the loss."""
 
-    garment: Tensor
-    agnostic: Tensor
-    target: Tensor
-    prompt: Tensor
-
-
-@torch.no_grad()
-def encode_doll(sample: DollSample, networks: Networks) -> TryOnLatents:
-    """Encode a paper doll: what it wears is hidden by a mask that inference would make.
-
-    Odd seeds hide whole limbs, so that the networks know both masks.
-    """
-    mask = agnostic_mask(
-        sample.labels,
-        sample.keypoints,
-        category=sample.category,
-        variant=networks.variant,
-        mode=MaskMode.HIDE_OLD_GARMENT if sample.seed % 2 else MaskMode.ROBUST,
-    ).mask
-    # Inference leaves everything outside the mask alone, so that is what is learned.
-    target = np.where(mask[..., None], sample.truth, sample.person)
-    pictures = [sample.garment, agnostic_image(sample.person, mask), target]
-    garment, agnostic, dressed = encode(
-        networks.vae, torch.cat([to_tensor(picture) for picture in pictures])
-    )
-    prompt = encode_prompt(
-        networks.variant,
-        sample.category,
-        sample.garment,
-        text_encoder=networks.text_encoder,
-        tokenizer=networks.tokenizer,
-        image_encoder=networks.image_encoder,
-        image_processor=networks.image_processor,
-    )[0]
-    scale = networks.vae.config["scaling_factor"]
-    return TryOnLatents(garment=garment, agnostic=agnostic, target=dressed * scale, prompt=prompt)
+    number: int
+    latents: TryOnLatents
+    counts: bool = True
 
 
-class DollLatents:
-    """Latents of paper dolls by number, encoded when first asked for and kept.
+class LatentSource(Protocol):
+    """Where batches come from."""
 
-    The number of dolls in use grows with the steps of a phase, so that training starts at once and
-    never waits for a whole set to be encoded: `first`, then `growth` more each step, up to `limit`.
-    """
+    def batch(self, number: int) -> list[Draw]:
+        """Return the samples of a batch, the same for the same number."""
+        ...
 
-    def __init__(self, networks: Networks, *, first: int, growth: int, limit: int) -> None:
-        self.networks = networks
-        self.first = first
-        self.growth = growth
-        self.limit = limit
-        self._kept: dict[tuple[int, int], TryOnLatents] = {}
 
-    def batch(self, phases: tuple[Phase, ...], step: int) -> list[TryOnLatents]:
-        """Return a step's samples: the newest dolls, and others drawn from those before."""
-        phase, within = phase_of(phases, step)
-        known = min(self.first + self.growth * within, self.limit)
-        newest = range(known - self.growth, known) if known < self.limit else range(0)
-        others = np.random.default_rng(step).integers(known, size=phase.batch - len(newest))
-        start = phases.index(phase) * self.limit  # another phase, other dolls
-        return [self._encoded(start + int(number), phase) for number in [*newest, *others]]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chance:
+    """What is random about a sample. noise: [K,4,h,w], timesteps: [K], for K noises of one sample.
+    keeps_garment: False where outfitting dropout blanks it."""
 
-    def _encoded(self, number: int, phase: Phase) -> TryOnLatents:
-        key = (phase.height, number)
-        if key not in self._kept:
-            doll = draw_sample(TRAINING_SEEDS + number, height=phase.height, width=phase.width)
-            self._kept[key] = encode_doll(doll, self.networks)
-        return self._kept[key]
+    noise: Tensor
+    timesteps: Tensor
+    keeps_garment: bool
+
+
+def draw_chance(
+    seed: int, number: int, *, shape: torch.Size, noises: int, timesteps: int, dropout: float
+) -> Chance:
+    """Draw the chance of sample `number`: noises of `shape`, timesteps below `timesteps`."""
+    rng = np.random.default_rng((seed, number))
+    keeps_garment = bool(rng.random() >= dropout)
+    chosen = torch.from_numpy(rng.integers(0, timesteps, noises))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    noise = torch.randn((noises, *shape), generator=generator)
+    return Chance(noise=noise, timesteps=chosen, keeps_garment=keeps_garment)
 
 
 class TryOnTask:
-    """Both UNets of `networks`, trained on paper dolls."""
+    """Both UNets of `networks`, or small adapters of theirs, trained on what a source yields.
+
+    `loss` leaves the try-on UNet fused with the batch's garments, since gradient checkpointing runs
+    it again during the backward pass; `release` undoes it.
+    """
 
     def __init__(
         self,
         networks: Networks,
-        phases: tuple[Phase, ...],
-        dolls: DollLatents,
+        source: LatentSource,
         *,
         dropout: float = 0.1,
         most_weight: float = 1.0,
+        noises_per_garment: int = 1,
+        checkpointing: bool = False,
+        adapters: Adapters | None = None,
+        seed: int = 0,
     ) -> None:
         """dropout: probability of a blank garment. most_weight: see `noise_weight`; 1 is the
-        paper's loss."""
+        paper's loss. noises_per_garment: timesteps and noises of one sample that share a pass of
+        the outfitting UNet. checkpointing: compute activations twice instead of keeping them.
+        adapters: trained instead of the UNets' own weights."""
         self.networks = networks
-        self.phases = phases
-        self.dolls = dolls
+        self.source = source
         self.dropout = dropout
         self.most_weight = most_weight
-        self.modules: dict[str, nn.Module] = {
-            "outfitting": networks.outfitting_unet,
-            "tryon": networks.tryon_unet,
-        }
-        for unet in self.modules.values():  # loaded for inference
-            unet.requires_grad_(True)
+        self.noises_per_garment = noises_per_garment
+        self.seed = seed
+        self.fusion = Fusion(networks.tryon_unet)
+        unets = {"outfitting": networks.outfitting_unet, "tryon": networks.tryon_unet}
+        self.modules: dict[str, nn.Module] = dict(unets) if adapters is None else adapters.modules
+        for unet in unets.values():
+            unet.requires_grad_(adapters is None)  # loaded for inference
+            if checkpointing:
+                unet.enable_gradient_checkpointing()
+            else:
+                unet.disable_gradient_checkpointing()
+        for parameter in idle_parameters(networks.outfitting_unet):
+            parameter.requires_grad_(False)
         self.noise_schedule: Any = DDPMScheduler.from_config(networks.scheduler_config)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Return the noise prediction error of a step's batch."""
-        samples = self.dolls.batch(self.phases, step)
+        """Return the noise prediction error of a batch; samples that do not count are zeros in it.
+
+        The gradient is that of as many samples as there are noises: a garment shared by several
+        noises is read once, and learns from all of them.
+        """
+        draws = self.source.batch(step)
+        device = self.networks.device
         garment, agnostic, target, prompt = (
-            torch.stack([getattr(sample, name) for sample in samples])
+            torch.stack([getattr(draw.latents, name) for draw in draws]).to(device)
             for name in ("garment", "agnostic", "target", "prompt")
         )
-        generator = torch.Generator().manual_seed(step)
-        noise = torch.randn(target.shape, generator=generator)
-        timesteps = torch.randint(0, 1000, (len(target),), generator=generator)
-        kept = keep_garment(len(garment), self.dropout, generator)
-        noisy = self.noise_schedule.add_noise(target, noise, timesteps)
-        predicted = predict_noise(
-            self.networks, garment * kept, prompt, torch.cat([noisy, agnostic], dim=1), timesteps
+        noises = self.noises_per_garment
+        chances = [self._chance(draw.number, target.shape[1:]) for draw in draws]
+        noise = torch.cat([chance.noise for chance in chances]).to(device)
+        timesteps = torch.cat([chance.timesteps for chance in chances]).to(device)
+        kept = torch.tensor([chance.keeps_garment for chance in chances], device=device)
+        garment = garment * kept[:, None, None, None]
+        counted = torch.tensor([float(draw.counts) for draw in draws], device=device)
+        counted = counted.repeat_interleave(noises)
+
+        noisy = self.noise_schedule.add_noise(target.repeat_interleave(noises, 0), noise, timesteps)
+        person = torch.cat([noisy, agnostic.repeat_interleave(noises, 0)], dim=1)
+        self.release()
+        self.fusion.inject()
+        predicted = predict_noise(self.networks, self.fusion, garment, prompt, person, timesteps)
+        error = F.mse_loss(predicted.float(), noise, reduction="none").mean((1, 2, 3)) * counted
+        weight = noise_weight(self._alphas(device)[timesteps], self.most_weight)
+        mean_error = error.sum() / counted.sum().clamp(min=1)
+        return (weight * error).mean(), {"error": mean_error.item()}
+
+    def release(self) -> None:
+        """Leave the try-on UNet as it was before the first `loss`; the next one fuses it again."""
+        self.fusion.eject()
+
+    def _chance(self, number: int, shape: torch.Size) -> Chance:
+        return draw_chance(
+            self.seed,
+            number,
+            shape=shape,
+            noises=self.noises_per_garment,
+            timesteps=self.noise_schedule.config.num_train_timesteps,
+            dropout=self.dropout,
         )
-        error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
-        weight = noise_weight(self.noise_schedule.alphas_cumprod[timesteps], self.most_weight)
-        return (weight * error).mean(), {"error": error.mean().item()}
+
+    def _alphas(self, device: torch.device) -> Tensor:
+        return self.noise_schedule.alphas_cumprod.to(device)
 
 
 def noise_weight(alphas_cumprod: Tensor, most: float) -> Tensor:
@@ -162,20 +167,36 @@ def noise_weight(alphas_cumprod: Tensor, most: float) -> Tensor:
     return (1 / ratio).clamp(1.0, max(1.0, most))
 
 
-def keep_garment(batch: int, dropout: float, generator: torch.Generator) -> Tensor:
-    """Draw outfitting dropout: [batch,1,1,1] of 0 (the garment is blanked) and 1."""
-    return (torch.rand(batch, 1, 1, 1, generator=generator) >= dropout).float()
-
-
 def predict_noise(
-    networks: Networks, garment: Tensor, prompt: Tensor, person: Tensor, timesteps: Tensor
+    networks: Networks,
+    fusion: Fusion,
+    garment: Tensor,
+    prompt: Tensor,
+    person: Tensor,
+    timesteps: Tensor,
 ) -> Tensor:
-    """Run both UNets, with gradients if they are enabled.
+    """Run both UNets, with gradients if they are enabled; `fusion` is injected and stays so.
 
-    garment: unscaled latents [B,4,h,w]. prompt: [B,tokens,channels]. person: noisy and agnostic
-    latents [B,8,h,w]. timesteps: [B]. Returns the predicted noise [B,4,h,w].
+    garment: unscaled latents [G,4,h,w]. prompt: [G,tokens,channels]. person: noisy and agnostic
+    latents [B,8,h,w]; B // G consecutive ones share a garment. timesteps: [B]. Returns the
+    predicted noise [B,4,h,w].
     """
     features = record(networks.outfitting_unet, garment, prompt)
-    with Fusion(networks.tryon_unet) as fusion:
-        fusion.set(prepare(networks.tryon_unet, features))
-        return networks.tryon_unet(person, timesteps, prompt, return_dict=False)[0]
+    fusion.set(prepare(networks.tryon_unet, features))
+    prompt = prompt.repeat_interleave(len(person) // len(garment), 0)
+    return networks.tryon_unet(person, timesteps, prompt, return_dict=False)[0]
+
+
+def idle_parameters(outfitting_unet: Any) -> list[nn.Parameter]:
+    """Return what follows the outfitting UNet's last recorded block: never run, so never trained.
+
+    It is saved as it was.
+    """
+    last = list(outfitting_unet.up_blocks)[-1].attentions[-1]
+    tail = (
+        transformer_blocks(outfitting_unet)[-1],
+        last.proj_out,
+        outfitting_unet.conv_norm_out,
+        outfitting_unet.conv_out,
+    )
+    return [parameter for module in tail for parameter in module.parameters()]

@@ -75,6 +75,8 @@ def test_the_rate_rises_and_falls() -> None:
     assert max(rates) <= 0.05 and rates[30] == pytest.approx(0.0, abs=1e-12)
     constant = settings(schedule="constant")  # type: ignore[arg-type]
     assert constant.rate(25) == 0.05
+    linear = settings(schedule="linear")  # type: ignore[arg-type]
+    assert linear.rate(15) == pytest.approx(0.025)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
@@ -84,8 +86,103 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"steps": 0}, "at least 1, got 0"), ({"schedule": "steep"}, "'steep'")],
+    [
+        ({"steps": 0}, "at least 1, got 0"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"schedule": "steep"}, "'steep'"),
+        ({"precision": "fp8"}, "'fp32', 'bf16' or 'fp16', got 'fp8'"),
+    ],
 )
 def test_bad_settings(changes: dict[str, float], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         settings(**changes)
+
+
+def test_accumulation_takes_the_mean_of_its_batches(tmp_path: Path) -> None:
+    task, numbers = Line(), list[int]()
+    loss = task.loss
+    task.loss = lambda step: (numbers.append(step), loss(step))[1]  # type: ignore[method-assign]
+    training = Training(task, settings(accumulate=3), tmp_path)
+    training.step = 4
+    figures = training.gradients()
+    assert numbers == [12, 13, 14]
+    losses = [loss(number)[0] for number in numbers]
+    wanted = torch.autograd.grad(torch.stack(losses).mean(), task.layer.weight)[0]
+    assert torch.allclose(task.layer.weight.grad, wanted, rtol=1e-6)  # type: ignore[arg-type]
+    assert figures["loss"] == pytest.approx(sum(one.item() for one in losses) / 3)
+    assert figures["double"] == pytest.approx(2 * figures["loss"])
+
+
+def test_averaged_weights_come_and_go_bit_for_bit(tmp_path: Path) -> None:
+    task = Line()
+    training = Training(task, settings(average=0.9), tmp_path)
+    training.run(until=10)
+    own, average = task.layer.weight.clone(), training.averages["line.weight"].clone()
+    with pytest.raises(KeyboardInterrupt), training.averaged():
+        assert torch.equal(task.layer.weight, average)
+        raise KeyboardInterrupt
+    assert torch.equal(task.layer.weight, own)
+    assert torch.equal(training.averages["line.weight"], average)
+
+
+def test_training_without_averages(tmp_path: Path) -> None:
+    task = Line()
+    training = Training(task, settings(average=0.0), tmp_path)
+    training.run()
+    last = task.layer.weight.clone()
+    training.load_averages()
+    assert not training.averages and torch.equal(task.layer.weight, last)
+
+
+def test_another_identity_is_refused(tmp_path: Path) -> None:
+    Training(Line(), settings(), tmp_path, identity={"batch": 8}).run(until=10)
+    assert Training(Line(), settings(), tmp_path, identity={"batch": 8}).step == 10
+    with pytest.raises(ValueError, match="begun with batch = 8, not 4"):
+        Training(Line(), settings(), tmp_path, identity={"batch": 4})
+
+
+def test_half_precision_products_over_float32_weights(tmp_path: Path) -> None:
+    task, dtypes = Line(), set[torch.dtype]()
+    task.layer.register_forward_hook(lambda _m, _i, output: dtypes.add(output.dtype))
+    Training(task, settings(precision="bf16"), tmp_path).run()  # type: ignore[arg-type]
+    assert dtypes == {torch.bfloat16} and task.layer.weight.dtype == torch.float32
+
+
+def test_scaled_gradients_train_as_unscaled_ones(tmp_path: Path) -> None:
+    plain, scaled = Line(), Line()
+    Training(plain, settings(), tmp_path / "plain").run()
+    training = Training(scaled, settings(), tmp_path / "scaled")
+    training.scaler = torch.amp.GradScaler("cpu", enabled=True, init_scale=2.0**10)
+    training.run()
+    assert torch.allclose(plain.layer.weight, scaled.layer.weight, rtol=1e-5)
+    again = Training(Line(), settings(), tmp_path / "scaled")
+    assert again.step == 30
+
+
+class Layers(Line):
+    """Two layers, so that Muon has a matrix and AdamW the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+        self.modules = {"conv_in": self.layer[0], "hidden": self.layer[2]}
+
+
+def test_muon_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    with_muon = settings(optimizer="muon", steps=60)  # type: ignore[arg-type]
+    whole, parts, resumed = Layers(), Layers(), Layers()
+    before = whole.loss(999)[0].item()
+    training = Training(whole, with_muon, tmp_path / "whole")
+    assert [type(one).__name__ for one in training.optimizers] == ["Muon", "AdamW"]
+    training.run()
+    assert whole.loss(999)[0].item() < before / 2
+    Training(parts, with_muon, tmp_path / "parts").run(until=20)
+    Training(resumed, with_muon, tmp_path / "parts").run()
+    for a, b in zip(whole.layer.parameters(), resumed.layer.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="optimizer must be 'adamw' or 'muon', got 'sgd'"):
+        settings(optimizer="sgd")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from transformers import CLIPTokenizer
 
 from ootd_core.categories import LABEL_PROMPTS
 from ootd_core.training.mini import (
+    PASSAGE,
     PROMPT_CHANNELS,
     build_clip_towers,
     build_unets,
@@ -25,15 +26,21 @@ def test_each_label_has_a_first_token_of_its_own(tmp_path: Path) -> None:
     assert len(seen) == 3
 
 
-def test_the_further_channels_start_without_effect() -> None:
+def test_untrained_unets_answer_with_the_noise_they_are_given() -> None:
     torch.manual_seed(0)
-    outfitting, tryon = build_unets()
-    latents, prompt = torch.randn(1, 4, 8, 8), torch.randn(1, 4, PROMPT_CHANNELS)
-    person = torch.cat([latents, torch.randn(1, 4, 8, 8)], dim=1)
-    with torch.inference_mode():
-        alone = outfitting(latents, 100, prompt).sample
-        widened = tryon(person, 100, prompt).sample
-    assert torch.equal(alone, widened)
+    latents, prompt = torch.randn(2, 4, 32, 24), torch.randn(2, 4, PROMPT_CHANNELS)
+    person = torch.cat([latents, torch.randn(2, 4, 32, 24)], dim=1)
+    for unet, inputs in zip(build_unets(), (latents, person), strict=True):
+        with torch.inference_mode():
+            answer = unet(inputs, 999, prompt).sample
+        assert (answer - latents).square().mean() < 0.01
+
+
+def test_the_untrained_tryon_unet_sees_the_agnostic_picture() -> None:
+    torch.manual_seed(0)
+    _, tryon = build_unets()
+    weights = tryon.conv_in.weight[:, 4:].abs().sum((1, 2, 3))
+    assert (weights[:PASSAGE] == 0).all() and (weights[PASSAGE:] > 0).all()
 
 
 def test_both_towers_speak_to_the_unets(tmp_path: Path) -> None:

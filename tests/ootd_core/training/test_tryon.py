@@ -1,92 +1,243 @@
+"""The loss: where its gradient goes, what it draws, and what sharing and checkpointing leave."""
+
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from ootd_core.agnostic import agnostic_mask
 from ootd_core.categories import Variant
-from ootd_core.images import to_tensor
-from ootd_core.latents import agnostic_image, encode
-from ootd_core.training.paper_dolls.sample import draw_sample
-from ootd_core.training.phases import Phase
+from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.fusion import Fusion
+from ootd_core.training.latents import TryOnLatents, blank_latents
 from ootd_core.training.tryon import (
-    DollLatents,
+    Draw,
     TryOnTask,
-    encode_doll,
-    keep_garment,
+    draw_chance,
+    idle_parameters,
+    noise_weight,
     predict_noise,
 )
 from tests.ootd_core.small_networks import FOLDER, small_networks
-
-PHASES = (
-    Phase(steps=2, batch=3, height=64, width=48),
-    Phase(steps=2, batch=2, height=128, width=96),
-)
+from tests.ootd_core.training.tiny_model import PROMPT_CHANNELS, tiny_unet
 
 
-def dolls() -> DollLatents:
-    return DollLatents(small_networks(), first=3, growth=2, limit=6)
+def tiny_networks() -> Networks:
+    """The golden encoders with fresh UNets of two levels."""
+    return replace(small_networks(), outfitting_unet=tiny_unet(4), tryon_unet=tiny_unet(8, seed=1))
 
 
-def task(dropout: float = 0.1) -> TryOnTask:
-    from ootd_core.checkpoints import load_networks
+def latents(seed: int, size: tuple[int, int]) -> TryOnLatents:
+    generator = torch.Generator().manual_seed(seed)
+    garment, agnostic, target = torch.randn(3, 4, *size, generator=generator)
+    prompt = torch.randn(4, PROMPT_CHANNELS, generator=generator)
+    return TryOnLatents(garment=garment, agnostic=agnostic, target=target, prompt=prompt)
 
-    networks = load_networks(FOLDER, Variant.FULL_BODY)
-    return TryOnTask(networks, PHASES, dolls(), dropout=dropout)
+
+class Drawn:
+    """A source of fixed random latents, `batch` a batch."""
+
+    def __init__(
+        self, batch: int, unusable: tuple[int, ...] = (), size: tuple[int, int] = (8, 6)
+    ) -> None:
+        self.samples = batch
+        self.unusable = unusable
+        self.size = size
+
+    def batch(self, number: int) -> list[Draw]:
+        numbers = range(number * self.samples, (number + 1) * self.samples)
+        blank = blank_latents(small_networks(), 64, 48)
+        return [
+            Draw(number=n, latents=blank, counts=False)
+            if n in self.unusable
+            else Draw(number=n, latents=latents(n, self.size))
+            for n in numbers
+        ]
+
+
+def gradients(task: TryOnTask) -> dict[str, Tensor]:
+    return {
+        f"{unet}.{name}": parameter.grad
+        for unet, module in task.modules.items()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def assert_close(found: dict[str, Tensor], wanted: dict[str, Tensor], tolerance: float) -> None:
+    assert found.keys() == wanted.keys()
+    largest = max(float(value.abs().max()) for value in wanted.values())
+    for name, value in wanted.items():
+        difference = float((found[name] - value).abs().max())
+        assert difference <= tolerance * largest, (name, difference / largest)
 
 
 def test_the_gradient_reaches_both_unets() -> None:
-    training = task(dropout=0.0)
-    loss, _ = training.loss(0)
+    networks = load_networks(FOLDER, Variant.FULL_BODY)
+    task = TryOnTask(networks, Drawn(1, size=(16, 16)), dropout=0.0)
+    loss, _ = task.loss(0)
     loss.backward()
     assert 0.2 < loss.item() < 5
-    for name, unet in training.modules.items():
-        parameters = dict(unet.named_parameters())
-        touched = [key for key, p in parameters.items() if p.grad is not None and p.grad.any()]
-        # What follows the outfitting UNet's last recorded block is never run.
-        assert len(touched) > 0.9 * len(parameters), name
-    first = training.networks.outfitting_unet.conv_in.weight.grad
-    assert first is not None and first.abs().sum() > 0
+    found = gradients(task)
+    for name, unet in task.modules.items():
+        trained = [key for key, p in unet.named_parameters() if p.requires_grad]
+        untouched = [key for key in trained if not found[f"{name}.{key}"].any()]
+        assert not untouched, (name, untouched)
+        assert len(trained) > 0.9 * len(list(unet.parameters()))
+
+
+def test_what_is_never_run_is_not_trained() -> None:
+    networks = tiny_networks()
+    task = TryOnTask(networks, Drawn(1))
+    idle = {id(parameter) for parameter in idle_parameters(networks.outfitting_unet)}
+    task.loss(0)[0].backward()
+    for name, parameter in networks.outfitting_unet.named_parameters():
+        assert (parameter.grad is None) == (id(parameter) in idle), name
+    assert all(parameter.grad is not None for parameter in networks.tryon_unet.parameters())
 
 
 def test_without_a_garment_the_outfitting_unet_still_learns_the_blank() -> None:
-    training = task(dropout=1.0)
-    loss, _ = training.loss(0)
-    loss.backward()
-    gradient = training.networks.outfitting_unet.conv_in.weight.grad
-    assert gradient is not None and gradient.abs().sum() == 0  # a blank has no pixels to weigh
-    bias = training.networks.outfitting_unet.conv_in.bias.grad  # type: ignore[union-attr]
-    assert bias is not None and bias.abs().sum() > 0
+    task = TryOnTask(tiny_networks(), Drawn(2), dropout=1.0)
+    task.loss(0)[0].backward()
+    found = gradients(task)
+    assert not found["outfitting.conv_in.weight"].any()  # a blank has no pixels to weigh
+    assert found["outfitting.conv_in.bias"].any()
 
 
 def test_dropout_frequency() -> None:
-    kept = keep_garment(10_000, 0.1, torch.Generator().manual_seed(0))
-    assert kept.shape == (10_000, 1, 1, 1)
-    assert set(kept.unique().tolist()) == {0.0, 1.0}
-    dropped = 10_000 - int(kept.sum())
-    assert abs(dropped - 1000) < 4 * np.sqrt(10_000 * 0.1 * 0.9)
+    shape = torch.Size((4, 1, 1))
+    kept = [
+        draw_chance(7, n, shape=shape, noises=1, timesteps=1000, dropout=0.1).keeps_garment
+        for n in range(10_000)
+    ]
+    assert abs(10_000 - sum(kept) - 1000) < 4 * np.sqrt(10_000 * 0.1 * 0.9)
 
 
-def test_a_doll_is_encoded_as_inference_would() -> None:
-    networks = small_networks()
-    doll = draw_sample(2, height=64, width=48)  # even: the default mask
-    latents = encode_doll(doll, networks)
-    mask = agnostic_mask(
-        doll.labels, doll.keypoints, category=doll.category, variant=Variant.FULL_BODY
-    ).mask
-    hidden = encode(networks.vae, to_tensor(agnostic_image(doll.person, mask)))[0]
-    assert torch.allclose(latents.agnostic, hidden, atol=1e-5)
-    assert latents.target.shape == latents.garment.shape == (4, 8, 6)
-    assert latents.prompt.shape == (4, 32)
+def test_dropout_blanks_a_sample_once_for_all_its_noises() -> None:
+    networks = tiny_networks()
+    garments: list[Tensor] = []
+    networks.outfitting_unet.conv_in.register_forward_pre_hook(
+        lambda _, inputs: garments.append(inputs[0])
+    )
+    TryOnTask(networks, Drawn(40), dropout=0.5, noises_per_garment=2).loss(0)
+    (garment,) = garments
+    blank = [not latents.any() for latents in garment]
+    chances = [
+        draw_chance(0, n, shape=torch.Size((4, 8, 6)), noises=2, timesteps=1000, dropout=0.5)
+        for n in range(40)
+    ]
+    assert blank == [not chance.keeps_garment for chance in chances]
+    assert 8 < sum(blank) < 32
 
 
-def test_batches_depend_on_the_step_alone_and_dolls_are_kept() -> None:
-    first, again = dolls(), dolls()
-    for step in (0, 1, 3):
-        a, b = first.batch(PHASES, step), again.batch(PHASES, step)
-        assert all(torch.equal(x.target, y.target) for x, y in zip(a, b, strict=True))
-    sizes = {latents.target.shape for latents in first.batch(PHASES, 2)}
-    assert sizes == {(4, 16, 12)}
-    assert first.batch(PHASES, 0)[0] is first.batch(PHASES, 0)[0]
+def test_chance_depends_on_seed_and_number_alone() -> None:
+    def chance(seed: int, number: int) -> Tensor:
+        shape = torch.Size((4, 2, 2))
+        drawn = draw_chance(seed, number, shape=shape, noises=3, timesteps=1000, dropout=0.1)
+        assert drawn.noise.shape == (3, 4, 2, 2) and drawn.timesteps.shape == (3,)
+        return drawn.noise
+
+    assert torch.equal(chance(1, 2), chance(1, 2))
+    assert not torch.equal(chance(1, 2), chance(1, 3))
+    assert not torch.equal(chance(1, 2), chance(2, 2))
+
+
+def test_timesteps_and_noise_are_spread() -> None:
+    shape = torch.Size((4, 2, 2))
+    drawn = [
+        draw_chance(0, n, shape=shape, noises=1, timesteps=1000, dropout=0.1) for n in range(2000)
+    ]
+    timesteps = torch.cat([chance.timesteps for chance in drawn]).float()
+    assert 0 <= timesteps.min() < 5 and 995 <= timesteps.max() < 1000
+    assert abs(float(timesteps.mean()) - 499.5) < 5 * 1000 / np.sqrt(12 * 2000)
+    noise = torch.cat([chance.noise for chance in drawn])
+    assert abs(float(noise.mean())) < 0.03 and abs(float(noise.std()) - 1) < 0.03
+
+
+def repeated_loss(task: TryOnTask, noises: int) -> Tensor:
+    """The loss of a batch with its garments repeated for each noise."""
+    draws = task.source.batch(0)
+    chances = [
+        draw_chance(
+            0,
+            draw.number,
+            shape=draw.latents.target.shape,
+            noises=noises,
+            timesteps=1000,
+            dropout=task.dropout,
+        )
+        for draw in draws
+    ]
+    rows = [
+        (draw.latents, chance, noise)
+        for draw, chance in zip(draws, chances, strict=True)
+        for noise in range(noises)
+    ]
+    garment = torch.stack([row.garment * chance.keeps_garment for row, chance, _ in rows])
+    prompt = torch.stack([row.prompt for row, _, _ in rows])
+    noise = torch.stack([chance.noise[k] for _, chance, k in rows])
+    timesteps = torch.stack([chance.timesteps[k] for _, chance, k in rows])
+    target = torch.stack([row.target for row, _, _ in rows])
+    noisy = task.noise_schedule.add_noise(target, noise, timesteps)
+    person = torch.cat([noisy, torch.stack([row.agnostic for row, _, _ in rows])], dim=1)
+    task.fusion.inject()
+    predicted = predict_noise(task.networks, task.fusion, garment, prompt, person, timesteps)
+    return (predicted - noise).square().mean()
+
+
+def test_noises_that_share_a_garment_give_the_gradient_of_a_repeated_garment() -> None:
+    shared = TryOnTask(tiny_networks(), Drawn(2), noises_per_garment=3)
+    repeated = TryOnTask(tiny_networks(), Drawn(2))
+    loss = shared.loss(0)[0]
+    wanted = repeated_loss(repeated, 3)
+    loss.backward()
+    wanted.backward()
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert_close(gradients(shared), gradients(repeated), 1e-5)
+
+
+def test_checkpointing_changes_no_gradient() -> None:
+    plain = TryOnTask(tiny_networks(), Drawn(2))
+    checkpointed = TryOnTask(tiny_networks(), Drawn(2), checkpointing=True)
+    runs = [0, 0]
+    unet: Any = checkpointed.networks.outfitting_unet
+    block = unet.down_blocks[0].attentions[0]
+
+    def count(_: object, __: object) -> None:
+        runs[0] += 1
+
+    block.transformer_blocks[0].register_forward_pre_hook(count)
+    for task in (plain, checkpointed):
+        task.loss(0)[0].backward()
+    assert runs[0] == 2, "nothing was computed again: checkpointing is off"
+    assert_close(gradients(checkpointed), gradients(plain), 1e-6)
+    assert (
+        block.gradient_checkpointing and checkpointed.networks.tryon_unet.is_gradient_checkpointing
+    )
+
+
+def test_what_cannot_be_read_counts_nothing() -> None:
+    """Two samples, one of them unusable: half of the loss of the other one alone."""
+    whole = TryOnTask(tiny_networks(), Drawn(1))
+    half = TryOnTask(tiny_networks(), Drawn(2, unusable=(1,)))
+    one, figures = whole.loss(0)
+    two, same = half.loss(0)
+    assert two.item() == pytest.approx(one.item() / 2, rel=1e-5)
+    assert same["error"] == pytest.approx(figures["error"], rel=1e-5)
+    nothing, _ = TryOnTask(tiny_networks(), Drawn(1, unusable=(0,))).loss(0)
+    assert nothing.item() == 0 and nothing.requires_grad
+
+
+def test_batches_add_up() -> None:
+    """Two batches of one sample have the mean gradient of one batch of two."""
+    together = TryOnTask(tiny_networks(), Drawn(2))
+    apart = TryOnTask(tiny_networks(), Drawn(1))
+    together.loss(0)[0].backward()
+    for number in (0, 1):
+        (apart.loss(number)[0] / 2).backward()
+    assert_close(gradients(apart), gradients(together), 1e-5)
 
 
 def test_the_garment_changes_the_prediction() -> None:
@@ -96,22 +247,31 @@ def test_the_garment_changes_the_prediction() -> None:
     person = torch.randn(2, 8, 8, 6, generator=generator)
     prompt = torch.randn(2, 4, 32, generator=generator)
     steps = torch.tensor([10, 900])
-    with torch.no_grad():
-        one = predict_noise(networks, garment, prompt, person, steps)
-        other = predict_noise(networks, -garment, prompt, person, steps)
+    with torch.no_grad(), Fusion(networks.tryon_unet) as fusion:
+        one = predict_noise(networks, fusion, garment, prompt, person, steps)
+        other = predict_noise(networks, fusion, -garment, prompt, person, steps)
     assert one.shape == (2, 4, 8, 6)
     assert (one - other).abs().max() > 1e-3
 
 
-def test_the_unets_are_left_as_they_were() -> None:
-    training = task()
-    before = dict(training.networks.tryon_unet.attn_processors)
-    training.loss(0)
-    after = training.networks.tryon_unet.attn_processors
+def test_release_leaves_the_unets_as_they_were() -> None:
+    task = TryOnTask(tiny_networks(), Drawn(1))
+    before = dict(task.networks.tryon_unet.attn_processors)
+    for _ in range(2):
+        task.loss(0)
+    task.release()
+    after = task.networks.tryon_unet.attn_processors
     assert all(after[name] is processor for name, processor in before.items())
 
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_step_can_be_repeated(step: int) -> None:
-    training = task()
-    assert training.loss(step)[0].item() == training.loss(step)[0].item()
+    task = TryOnTask(tiny_networks(), Drawn(2))
+    assert task.loss(step)[0].item() == task.loss(step)[0].item()
+    assert task.loss(0)[0].item() != task.loss(1)[0].item()
+
+
+def test_the_papers_loss_weighs_every_timestep_alike() -> None:
+    alphas = torch.tensor([0.99, 0.5, 0.01])
+    assert torch.equal(noise_weight(alphas, 1.0), torch.ones(3))
+    assert noise_weight(alphas, 20.0).tolist() == pytest.approx([1.0, 1.0, 20.0])

@@ -1,0 +1,132 @@
+"""`python -m cli train`: both UNets on a data set, on one processor or on many.
+
+Alone it is one process; under `accelerate launch -m cli train ...` it is one of several. Run again
+with the same settings it goes on from the last saved state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import torch
+import typer
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from cli.demo import contact_sheet, overlay
+from cli.places import MINI_MODEL
+from cli.studio import Picture, Studio
+from cli.tryon import save_picture
+from ootd_core.categories import Variant
+from ootd_core.datasets.open import Layout
+from ootd_core.training.settings import PRESETS, TrainSettings, parse_override, read_settings
+from ootd_core.training.trainer import Trained, Trainer
+from ootd_core.training.validation import SheetLine
+
+MINI, DOLLS = Path("mini"), Path("dolls")
+GIB = 2**30
+
+
+def train_command(
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"settings to begin with: {', '.join(PRESETS)}")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="the data set's folder, or 'dolls'")] = None,
+    layout: Annotated[Layout | None, typer.Option(help="told from the folder by default")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Stable Diffusion 1.5 (folder or file), a model folder, or 'mini'"),
+    ] = None,
+    parts: Annotated[
+        Path | None, typer.Option(help="model folder with VAE and CLIP, if the start has none")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="model folder to write")] = None,
+    variant: Annotated[
+        Variant | None, typer.Option(help="hd: half body, upper garments; dc: full body")
+    ] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="any setting, as name=value; may be repeated")
+    ] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="train on the CPU whatever there is")] = False,
+) -> None:
+    """Train both UNets, or a LoRA for them; resumes where it stopped."""
+    given: dict[str, Any] = dict(parse_override(text) for text in change or ())
+    named = {
+        "data": data,
+        "layout": layout,
+        "start": start,
+        "parts": parts,
+        "out": out,
+        "variant": variant,
+    }
+    given |= {name: value for name, value in named.items() if value is not None}
+    settings = with_words(read_settings(config, preset, given))
+    train(settings, make_accelerator(settings, cpu=cpu))
+
+
+def with_words(settings: TrainSettings) -> TrainSettings:
+    """Put places in for the words `mini` and `dolls`."""
+    if settings.start == MINI:
+        settings = replace(settings, start=MINI_MODEL)
+    if settings.parts == MINI:
+        settings = replace(settings, parts=MINI_MODEL)
+    return replace(settings, data=None) if settings.data == DOLLS else settings
+
+
+def make_accelerator(settings: TrainSettings, *, cpu: bool) -> Accelerator:
+    """Join the processes of this run. Raises ValueError for a precision the device lacks."""
+    accelerator = Accelerator(cpu=cpu)
+    if settings.precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("precision fp16 needs a GPU: take bf16 or fp32 on a CPU.")
+    return accelerator
+
+
+def train(settings: TrainSettings, accelerator: Accelerator) -> Trained:
+    """Train with a progress bar; say where the result lies."""
+    leads = bool(accelerator.is_main_process)
+    studio = Studio(settings.parts or settings.start, settings.variant)
+    trainer = Trainer(settings, accelerator, write_sheet=write_sheet, perception=studio)
+    with tqdm(
+        total=settings.steps,
+        initial=trainer.training.step,
+        unit="step",
+        disable=None if leads else True,
+    ) as bar:
+
+        def on_step(_step: int, _total: int, figures: dict[str, float]) -> None:
+            bar.set_postfix_str(f"loss {figures['loss']:.4f}, {memory()}", refresh=False)
+            bar.update()
+
+        result = trainer.run(on_step)
+    if leads:
+        typer.echo(result.skipped)
+        typer.echo(f"curves and sheets: {settings.work}")
+        if result.loras is not None:
+            typer.echo(f"LoRA files: {result.loras}")
+        else:
+            typer.echo(f"checkpoint: {result.checkpoint}; --model {result.folder} uses it")
+    return result
+
+
+def write_sheet(path: Path, lines: list[SheetLine]) -> None:
+    """Write a contact sheet of validation pictures."""
+    rows: list[list[Picture]] = []
+    for line in lines:
+        shown = overlay(line.person, line.mask.astype(np.float32))
+        unknown = np.full_like(line.person, 255)
+        truth = unknown if line.truth is None else line.truth
+        rows.append([line.person, line.garment, shown, line.result, truth])
+    if rows:
+        save_picture(path, contact_sheet(rows))
+
+
+def memory() -> str:
+    """Return the GPU's most memory so far where there is one, else what the process uses now."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.max_memory_allocated() / GIB:.1f} GiB on the GPU"
+    return f"{psutil.Process().memory_info().rss / GIB:.1f} GiB"

@@ -1,0 +1,60 @@
+"""A training's result in the published layout: a folder that a try-on and the nodes load.
+
+What is not trained is copied once. UNets are written beside their place and moved together, so a
+checkpoint folder that is there is whole; the one of the highest step is what gets loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import torch
+
+from ..categories import Variant
+from ..checkpoint_writer import save_part, unet_folder, write_whole
+from ..checkpoints import Networks
+from ..weights import FILES, UNET_FOLDERS, Part, find
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def copy_parts(parts: Path, out: Path) -> None:
+    """Copy everything but UNets from one model folder to another, unless it is there already.
+
+    Parser and pose network are no part of training, but of a model folder: they come along.
+    """
+    for file in FILES:
+        source = None if file.part in UNET_FOLDERS else find(parts, file)
+        if source is None:
+            continue
+        target = out / source.relative_to(parts)
+        if not target.is_file() or target.stat().st_size != source.stat().st_size:
+            write_whole(target, lambda path, source=source: shutil.copyfile(source, path))
+
+
+def publish(out: Path, networks: Networks, step: int, *, dtype: torch.dtype, keep: int) -> Path:
+    """Write both UNets as checkpoint `step`; of older ones `keep` - 1 stay. Returns its folder."""
+    variant = networks.variant
+    place = unet_folder(out, Part.TRYON_UNET, variant, step).parent
+    unfinished = place.with_name(f".{place.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for part, unet in (
+        (Part.OUTFITTING_UNET, networks.outfitting_unet),
+        (Part.TRYON_UNET, networks.tryon_unet),
+    ):
+        save_part(unfinished / UNET_FOLDERS[part], unet, dtype=dtype)
+    shutil.rmtree(place, ignore_errors=True)
+    os.replace(unfinished, place)
+    for old in published_steps(out, variant)[:-keep]:
+        shutil.rmtree(place.with_name(f"checkpoint-{old}"))
+    return place
+
+
+def published_steps(out: Path, variant: Variant) -> list[int]:
+    """Return the steps of the checkpoints in a model folder, rising."""
+    folder = unet_folder(out, Part.TRYON_UNET, variant, 0).parents[1]
+    names = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in folder.glob("checkpoint-*"))
+    return sorted(int(name[1]) for name in names if name)

@@ -1,0 +1,114 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ootd_core.categories import Variant
+from ootd_core.datasets.open import Layout
+from ootd_core.training.settings import PRESETS, TrainSettings, parse_override, read_settings
+
+PLACES = {"start": "sd15", "out": "model"}
+
+
+def made(**changes: Any) -> TrainSettings:
+    return read_settings(None, None, {**PLACES, **changes})
+
+
+@pytest.mark.parametrize(
+    ("preset", "size", "samples"), [("paper-512", (512, 384), 64), ("paper-1024", (1024, 768), 16)]
+)
+def test_the_papers_settings(preset: str, size: tuple[int, int], samples: int) -> None:
+    settings = read_settings(None, preset, PLACES)
+    assert (settings.height, settings.width) == size
+    assert settings.effective_batch == samples
+    assert settings.most_weight == 1.0
+    for processes in (1, 2, 4):
+        loop = settings.loop(processes=processes)
+        assert loop.accumulate * processes * settings.batch == samples
+        assert (loop.steps, loop.learning_rate, loop.schedule) == (36_000, 5e-5, "constant")
+        assert loop.second_moment == 0.999
+
+
+def test_command_line_over_file_over_preset(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(
+        'preset = "paper-1024"\nstart = "sd15"\nvariant = "hd"\nlearning_rate = 1\n'
+        'layout = "viton-hd"\nbatch = 2\n'
+    )
+    settings = read_settings(file, None, {"out": Path("model"), "batch": 1})
+    assert (settings.height, settings.batch, settings.learning_rate) == (1024, 1, 1.0)
+    assert (settings.variant, settings.layout) == (Variant.HALF_BODY, Layout.VITON_HD)
+    assert settings.start == Path("sd15") and settings.latents == Path("model/training/latents")
+    other = read_settings(file, "paper-512", {"out": "model"})
+    assert (other.height, other.batch) == (512, 2)
+
+
+def test_every_preset_is_valid() -> None:
+    assert {name: read_settings(None, name, PLACES).steps > 0 for name in PRESETS}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("batch=4", 4),
+        ("dropout = 0.2", 0.2),
+        ("checkpointing=false", False),
+        ("store=fp32", "fp32"),
+        ("cache=/tmp/a b", "/tmp/a b"),
+        ('schedule="linear"', "linear"),
+    ],
+)
+def test_overrides_are_read_as_toml(text: str, value: Any) -> None:
+    name, found = parse_override(text)
+    assert found == value and getattr(made(**{name: found}), name) in (value, Path(str(value)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"dropout": 1.5}, "dropout must be from 0 to 1, got 1.5"),
+        ({"height": 500}, "height must be a multiple of 8, got 500"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
+        ({"average": 1.0}, "average must be from 0 to below 1"),
+        ({"store": "fp8"}, "store must be one of fp32, fp16, bf16, got fp8"),
+        ({"precision": "int8"}, "precision must be 'fp32', 'bf16' or 'fp16', got 'int8'"),
+        ({"steps": 1.5}, "steps is 1.5, but must be of type int"),
+        ({"steps": True}, "steps is True, but must be of type int"),
+        ({"variant": "xl"}, "variant is 'xl', but must be one of hd, dc"),
+        ({"layout": "tar"}, "layout is 'tar', but must be one of viton-hd"),
+        ({"learning_rat": 1.0}, "no setting called learning_rat: did you mean learning_rate"),
+        ({"zzz": 1}, "no setting called zzz: see docs/training.md"),
+    ],
+)
+def test_bad_settings_are_named(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        made(**changes)
+
+
+def test_missing_places_files_and_presets(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="lack start"):
+        read_settings(None, None, {"out": "model"})
+    with pytest.raises(FileNotFoundError, match=r"no settings file at .*run\.toml"):
+        read_settings(tmp_path / "run.toml")
+    (tmp_path / "run.toml").write_text("steps =")
+    with pytest.raises(ValueError, match="is no TOML file"):
+        read_settings(tmp_path / "run.toml")
+    with pytest.raises(ValueError, match="preset is 'huge', but must be one of paper-512"):
+        read_settings(None, "huge", PLACES)
+    with pytest.raises(ValueError, match="'batch' sets nothing"):
+        parse_override("batch")
+
+
+def test_a_batch_that_does_not_divide_is_refused() -> None:
+    settings = made(effective_batch=64, batch=24)
+    with pytest.raises(ValueError, match=r"effective batch of 64 .* multiple of 24"):
+        settings.loop(processes=1)
+    with pytest.raises(ValueError, match="multiple of 128"):
+        made(effective_batch=64, batch=32).loop(processes=4)
+
+
+def test_what_may_and_may_not_change_on_resuming() -> None:
+    assert made().identity() == made(steps=9, learning_rate=1.0, batch=4, save_every=7).identity()
+    for change in ({"seed": 1}, {"effective_batch": 32}, {"data": "x"}, {"variant": "hd"}):
+        assert made(**change).identity() != made().identity()

@@ -24,6 +24,8 @@ PORT = 8188
 START_SECONDS = 300
 ANSWER_SECONDS = 2
 CLI_ENVIRONMENT = ".venv-comfy-cli"
+HEADLESS = {"diffusers", "accelerate", "torchmetrics", "matplotlib"}
+"""Of requirements.txt what the nodes do not import: ComfyUI's Python is spared them."""
 HOW = "set COMFYUI_PATH to a ComfyUI that you have"
 
 
@@ -139,7 +141,8 @@ def install_missing(python: Path) -> list[str]:
 
 
 def missing_requirements(python: Path) -> list[str]:
-    """Names of requirements.txt that are not installed there; one of a pair of wheels is enough."""
+    """Names of requirements.txt that the nodes need and that are not installed there; one of a pair
+    of wheels is enough."""
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = [re.split(r"[\s;#]", line)[0] for line in lines if line and not line.startswith("#")]
     installed = set(
@@ -153,7 +156,8 @@ def missing_requirements(python: Path) -> list[str]:
     return [
         name
         for name in names
-        if name.lower().replace("_", "-") not in installed
+        if name not in HEADLESS
+        and name.lower().replace("_", "-") not in installed
         and twins.get(name) not in installed
         and not (name == "onnxruntime" and installed & {"onnxruntime-gpu"})
         and not (name == "onnxruntime" and "onnxruntime-gpu" in names)

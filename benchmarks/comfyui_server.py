@@ -91,18 +91,16 @@ class ComfyUIServer:
         """The server's resident memory."""
         return psutil.Process(self.process.pid).memory_info().rss
 
+    def processor_seconds(self) -> float:
+        """How long the server has computed so far, whatever else the machine did."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
     def check_alive(self) -> None:
         code = self.process.poll()
         if code is not None:
             tail = "\n".join(self.log.splitlines()[-30:])
             raise RuntimeError(f"ComfyUI ended with exit code {code}:\n{tail}")
-
-
-def seconds_of(entry: Mapping[str, Any]) -> float:
-    """How long a finished prompt was executed, by the server's own clock."""
-    stamps = {name: data["timestamp"] for name, data in entry["status"]["messages"]}
-    ends = [stamps[name] for name in stamps if name in ("execution_success", "execution_error")]
-    return (ends[0] - stamps["execution_start"]) / 1000
 
 
 @contextmanager

@@ -60,11 +60,29 @@ def test_a_workflow_is_consistent(path: Path) -> None:
             assert slot["link"] is None or slot["link"] in linked
     for number, widget in workflow["extra"].get("linearData", {}).get("inputs", ()):
         assert widget in {slot["name"] for slot in nodes[number]["inputs"]}
-    boxes = [(*node["pos"], *node["size"]) for node in nodes.values()]
-    for one, (x, y, width, height) in enumerate(boxes):
-        for left, top, wide, high in boxes[one + 1 :]:
-            apart = x + width <= left or left + wide <= x or y + height <= top or top + high <= y
-            assert apart, "two nodes overlap"
+    title = 30  # above a node's position
+    boxes = [
+        (node["pos"][0], node["pos"][1] - title, node["size"][0], node["size"][1] + title)
+        for node in nodes.values()
+    ]
+    groups = [tuple(group["bounding"]) for group in workflow["groups"]]
+    assert not overlaps(boxes), "two nodes overlap"
+    assert not overlaps(groups), "two groups overlap"
+    for x, y, width, height in boxes[:-1]:  # all but the note
+        assert any(
+            left < x and top < y and x + width < left + wide and y + height < top + high
+            for left, top, wide, high in groups
+        ), "a node lies in no group"
+
+
+def overlaps(boxes: list[tuple[float, ...]]) -> list[tuple[int, int]]:
+    """Which of these (left, top, width, height) lie over which."""
+    return [
+        (one, two)
+        for one, (x, y, width, height) in enumerate(boxes)
+        for two, (left, top, wide, high) in enumerate(boxes[one + 1 :], start=one + 1)
+        if x < left + wide and left < x + width and y < top + high and top < y + height
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -87,9 +105,44 @@ def test_the_api_twin_is_the_same_workflow(path: Path) -> None:
                 assert value[0] in twin
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_api_twin_fits_the_nodes(path: Path) -> None:
+    """Against the golden file of what our nodes take and give."""
+    golden = read(ROOT / "tests" / "comfyui" / "object_info.json")
+    twin = read(path.parent / "api" / path.name)
+    for node in twin.values():
+        if node["class_type"] not in golden:
+            continue
+        known = golden[node["class_type"]]["input"]
+        required, optional = known.get("required", {}), known.get("optional", {})
+        assert set(required) <= set(node["inputs"]) <= {*required, *optional}, node
+        for key, value in node["inputs"].items():
+            kind, options = (required | optional)[key]
+            if isinstance(value, list):
+                source = golden.get(twin[value[0]]["class_type"])
+                assert source is None or source["output"][value[1]] == kind, (node, key)
+            elif options.get("options"):
+                assert value in options["options"], (node, key)
+            elif kind in ("INT", "FLOAT"):
+                assert options["min"] <= value <= options["max"], (node, key)
+
+
 def test_every_node_of_ours_is_used() -> None:
     used = {node["type"] for path in FILES for node in read(path)["nodes"]}
     assert set(node_inputs()) <= used
+
+
+def test_a_missing_model_can_be_found() -> None:
+    """The frontend offers what stands under `models`; see the browser's test."""
+    nodes = read(ROOT / "workflows" / "lora_and_controlnet.json")["nodes"]
+    (loader,) = [node for node in nodes if node["type"] == "ControlNetLoader"]
+    (model,) = loader["properties"]["models"]
+    assert model["directory"] == "controlnet" and model["url"].endswith(model["name"])
+    assert loader["widgets_values"] == [model["name"]]
+    for path in FILES:
+        for node in read(path)["nodes"]:
+            if node["type"] == "OOTD_ModelLoader":
+                assert "huggingface.co" in node["properties"]["published_checkpoint"]["repository"]
 
 
 def test_the_main_workflow_has_an_app_mode() -> None:

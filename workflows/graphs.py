@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from workflows.stages import (
+    DRESS,
     FULL_BODY,
     MINI,
+    ONLY,
     SIZE,
+    START,
     Graph,
+    Lane,
     decode_stages,
     dress_stages,
+    fuse_stage,
     garment_stages,
     person_stages,
+    sample_stage,
 )
+
+SHIFTED = Lane(column=2)
+OPENPOSE_CONTROLNET = {
+    "name": "control_v11p_sd15_openpose_fp16.safetensors",
+    "url": "https://huggingface.co/comfyanonymous/ControlNet-v1-1_fp16_safetensors/resolve/main/"
+    "control_v11p_sd15_openpose_fp16.safetensors",
+    "directory": "controlnet",
+}
 
 
 def _start(person: str, garment: str, note: str) -> Graph:
     graph = Graph(note=note)
-    graph.add("pictures", "OOTD_DemoPictures", 0, person=person, garment=garment)
+    graph.add("pictures", "OOTD_DemoPictures", 0, START, person=person, garment=garment)
     graph.add(
-        "load", "OOTD_ModelLoader", 0, checkpoint=MINI, variant=FULL_BODY, weight_dtype="auto"
+        *("load", "OOTD_ModelLoader", 0, START),
+        checkpoint=MINI,
+        variant=FULL_BODY,
+        weight_dtype="auto",
     )
     return graph
 
@@ -28,7 +45,6 @@ def one_garment(person: str, category: str, note: str) -> Graph:
     graph = _start(person, person, note)
     garment_stages(graph, ("pictures", 1), category)
     person_stages(graph, ("pictures", 0), category)
-    graph.add("overlay", "PreviewImage", 4, images=("mask", 1))
     dress_stages(graph, ("pictures", 0))
     return graph
 
@@ -38,11 +54,12 @@ def quick_start() -> Graph:
         note="The whole pipeline in one node. The other templates show its stages.",
         app=(("pictures", "person"), ("pictures", "garment"), ("tryon", "category")),
     )
-    graph.add("pictures", "OOTD_DemoPictures", 0, person="1-upper", garment="1-upper")
+    graph.add("pictures", "OOTD_DemoPictures", 0, "Pictures", person="1-upper", garment="1-upper")
     graph.add(
         "tryon",
         "OOTD_TryOn",
         1,
+        "Try on",
         person=("pictures", 0),
         garment=("pictures", 1),
         checkpoint=MINI,
@@ -57,7 +74,7 @@ def quick_start() -> Graph:
         scheduler="normal",
         weight_dtype="auto",
     )
-    graph.add("save", "SaveImage", 2, images=("tryon", 0), filename_prefix="tryon")
+    graph.add("save", "SaveImage", 2, "Result", images=("tryon", 0), filename_prefix="tryon")
     return graph
 
 
@@ -93,13 +110,14 @@ def full_outfit() -> Graph:
         "Two garments, one after the other: an upper one, and on the result a lower one. Both "
         "begin with the loaded denoiser, not with the fused one.",
     )
-    graph.add("more", "OOTD_DemoPictures", 0, person="3-lower", garment="3-lower")
-    garment_stages(graph, ("pictures", 1), "upper")
-    garment_stages(graph, ("more", 1), "lower", "_2")
-    person_stages(graph, ("pictures", 0), "upper")
-    dress_stages(graph, ("pictures", 0), save="")
-    person_stages(graph, ("decode", 0), "lower", "_2", 7)
-    dress_stages(graph, ("decode", 0), "_2", 10, save="outfit")
+    graph.add("more", "OOTD_DemoPictures", 0, START, person="3-lower", garment="3-lower")
+    first, second = Lane(suffix="_1"), Lane(suffix="_2", row=1)
+    garment_stages(graph, ("pictures", 1), "upper", first)
+    person_stages(graph, ("pictures", 0), "upper", first)
+    dress_stages(graph, ("pictures", 0), first, save="")
+    garment_stages(graph, ("more", 1), "lower", second)
+    person_stages(graph, ("decode_1", 0), "lower", second)
+    dress_stages(graph, ("decode_1", 0), second, save="outfit")
     return graph
 
 
@@ -119,29 +137,28 @@ def own_mask_and_pose() -> Graph:
         "generated one. Load Image (as Mask) brings a painted one; mask_use 'replace' takes it "
         "alone.",
     )
-    graph.add("black", "SolidMask", 1, value=0.0, width=192, height=256)
-    graph.add("white", "SolidMask", 1, value=1.0, width=70, height=40)
+    own = "Your mask"
+    graph.add("black", "SolidMask", 1, own, value=0.0, width=192, height=256)
+    graph.add("white", "SolidMask", 1, own, value=1.0, width=70, height=40)
     graph.add(
-        "painted",
-        "MaskComposite",
-        2,
+        *("painted", "MaskComposite", 1, own),
         destination=("black", 0),
         source=("white", 0),
         x=60,
         y=140,
         operation="add",
     )
-    garment_stages(graph, ("pictures", 1), "upper")
+    garment_stages(graph, ("pictures", 1), "upper", SHIFTED)
     person_stages(
         graph,
         ("pictures", 0),
         "upper",
+        SHIFTED,
         openpose_json=POSE,
         mask=("painted", 0),
         mask_use="add",
     )
-    graph.add("overlay", "PreviewImage", 4, images=("mask", 1))
-    dress_stages(graph, ("pictures", 0), save="own_mask")
+    dress_stages(graph, ("pictures", 0), SHIFTED, save="own_mask")
     return graph
 
 
@@ -154,34 +171,32 @@ def swap_the_sampler() -> Graph:
     )
     garment_stages(graph, ("pictures", 1), "upper")
     person_stages(graph, ("pictures", 0), "upper")
-    dress_stages(graph, ("pictures", 0))
-    for name in ("sample", "decode", "save"):
-        del graph.nodes[name]
-    graph.add("noise", "RandomNoise", 5, noise_seed=1)
+    fuse_stage(graph)
+    graph.add("noise", "RandomNoise", 4, DRESS, noise_seed=1)
+    graph.add("select", "KSamplerSelect", 4, DRESS, sampler_name="dpmpp_2m")
     graph.add(
-        "guider",
-        "CFGGuider",
-        5,
+        *("guider", "CFGGuider", 5, DRESS),
         model=("fuse", 0),
         positive=("fuse", 1),
         negative=("fuse", 2),
         cfg=2.0,
     )
-    graph.add("select", "KSamplerSelect", 5, sampler_name="dpmpp_2m")
     graph.add(
-        "sigmas", "BasicScheduler", 5, model=("fuse", 0), scheduler="karras", steps=15, denoise=1.0
+        *("sigmas", "BasicScheduler", 5, DRESS),
+        model=("fuse", 0),
+        scheduler="karras",
+        steps=15,
+        denoise=1.0,
     )
     graph.add(
-        "sample",
-        "SamplerCustomAdvanced",
-        6,
+        *("sample", "SamplerCustomAdvanced", 5, DRESS),
         noise=("noise", 0),
         guider=("guider", 0),
         sampler=("select", 0),
         sigmas=("sigmas", 0),
         latent_image=("fuse", 3),
     )
-    decode_stages(graph, ("pictures", 0), "", 7, ("sample", 0), "swapped")
+    decode_stages(graph, ("pictures", 0), ONLY, 6, ("sample", 0), "swapped")
     return graph
 
 
@@ -192,8 +207,8 @@ def garment_grid() -> Graph:
         "One person in several garments: a batch of garments makes a batch of pictures. Add more "
         "with Batch Images.",
     )
-    graph.add("more", "OOTD_DemoPictures", 0, person="2-upper", garment="2-upper")
-    graph.add("batch", "ImageBatch", 1, image1=("pictures", 1), image2=("more", 1))
+    graph.add("more", "OOTD_DemoPictures", 0, START, person="2-upper", garment="2-upper")
+    graph.add("batch", "ImageBatch", 0, START, image1=("pictures", 1), image2=("more", 1))
     garment_stages(graph, ("batch", 0), "upper")
     person_stages(graph, ("pictures", 0), "upper")
     dress_stages(graph, ("pictures", 0), save="grid")
@@ -207,28 +222,24 @@ def lora_and_controlnet() -> Graph:
         "Where a LoRA and a ControlNet of Stable Diffusion 1.5 go. Their nodes are bypassed: "
         "choose your files in them, then select them and press Ctrl+B.",
     )
+    garment_stages(graph, ("pictures", 1), "upper")
+    person_stages(graph, ("pictures", 0), "upper")
     graph.add(
-        "lora",
-        "LoraLoaderModelOnly",
-        3,
+        *("lora", "LoraLoaderModelOnly", 4, DRESS),
         bypassed=True,
         model=("load", 0),
         lora_name="choose a LoRA",
         strength_model=1.0,
     )
-    garment_stages(graph, ("pictures", 1), "upper")
-    person_stages(graph, ("pictures", 0), "upper")
+    fuse_stage(graph, denoiser=("lora", 0))
     graph.add(
-        "control_load",
-        "ControlNetLoader",
-        4,
+        *("control_load", "ControlNetLoader", 5, DRESS),
         bypassed=True,
-        control_net_name="choose a ControlNet",
+        models=(OPENPOSE_CONTROLNET,),
+        control_net_name=OPENPOSE_CONTROLNET["name"],
     )
     graph.add(
-        "control",
-        "ControlNetApplyAdvanced",
-        5,
+        *("control", "ControlNetApplyAdvanced", 5, DRESS),
         bypassed=True,
         positive=("fuse", 1),
         negative=("fuse", 2),
@@ -238,13 +249,8 @@ def lora_and_controlnet() -> Graph:
         start_percent=0.0,
         end_percent=1.0,
     )
-    dress_stages(
-        graph,
-        ("pictures", 0),
-        denoiser=("lora", 0),
-        conditions=(("control", 0), ("control", 1)),
-        save="wired",
-    )
+    sample_stage(graph, ONLY, 5, ("control", 0), ("control", 1))
+    decode_stages(graph, ("pictures", 0), ONLY, 6, ("sample", 0), "wired")
     return graph
 
 
@@ -253,13 +259,12 @@ def high_resolution_photo() -> Graph:
         "5-dress",
         "6-dress",
         "A large picture that is not 3:4: the person is found and cropped to, dressed, and pasted "
-        "back. Outside the mask every pixel is the photo's. (The first two nodes make such a "
+        "back. Outside the mask every pixel is the photo's. (Scale Image and Pad Image make such a "
         "picture of a doll; put Load Image in their place.)",
     )
+    photo = "Photo"
     graph.add(
-        "large",
-        "ImageScale",
-        1,
+        *("large", "ImageScale", 1, photo),
         image=("pictures", 0),
         upscale_method="lanczos",
         width=768,
@@ -267,9 +272,7 @@ def high_resolution_photo() -> Graph:
         crop="disabled",
     )
     graph.add(
-        "photo",
-        "ImagePadForOutpaint",
-        2,
+        *("photo", "ImagePadForOutpaint", 1, photo),
         image=("large", 0),
         left=300,
         top=60,
@@ -277,11 +280,11 @@ def high_resolution_photo() -> Graph:
         bottom=40,
         feathering=0,
     )
-    graph.add("find", "OOTD_HumanParser", 3, image=("photo", 0), checkpoint=MINI)
-    garment_stages(graph, ("pictures", 1), "dress")
-    person_stages(graph, ("photo", 0), "dress", column=4, mode="hide old garment")
+    graph.add("find", "OOTD_HumanParser", 1, photo, image=("photo", 0), checkpoint=MINI)
+    garment_stages(graph, ("pictures", 1), "dress", SHIFTED)
+    person_stages(graph, ("photo", 0), "dress", SHIFTED, mode="hide old garment")
     graph.nodes["fit"].inputs.update({"mode": "crop", "label_map": ("find", 0)})
-    dress_stages(graph, ("photo", 0), column=7, save="photo")
+    dress_stages(graph, ("photo", 0), SHIFTED, save="photo")
     return graph
 
 

@@ -61,6 +61,22 @@ def check_attention_packs_run(inside: Inside) -> str:
     return ", ".join(figures)
 
 
+def check_torch_compile_gives_the_same_picture(inside: Inside) -> str:
+    """What Torch Compile Model does, to one block and with dynamo alone: all take minutes."""
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+    fused = _fused(inside)
+    plain = inside.sample(fused)
+    compiled = fused[0].clone()
+    keys = ["diffusion_model.middle_block.1.transformer_blocks.0"]
+    set_torch_compile_wrapper(model=compiled, backend="eager", keys=keys)
+    samples = inside.sample((compiled, *fused[1:]))
+    error = float((samples - plain).abs().max())
+    assert error < 1e-3, error
+    assert torch.equal(plain, inside.sample(fused)), "compiling stayed in the model"
+    return f"{error:.1e}"
+
+
 def check_loras_change_the_picture(inside: Inside) -> str:
     """Keys as kohya's trainer and as old diffusers wrote them, made here."""
     import comfy.sd

@@ -54,7 +54,8 @@ def check_translations_follow_the_schema(inside: Inside) -> None:
 
 
 def check_every_node_has_a_help_page_in_both_languages(inside: Inside) -> None:
-    """ComfyUI looks for docs/ID/LANGUAGE.md, then docs/ID.md; pictures lie in docs/ID/."""
+    """ComfyUI looks for docs/ID/LANGUAGE.md, then docs/ID.md; pictures of either are relative to
+    docs/, and a table of more than two columns does not fit beside the canvas."""
     folder = inside.pack / "web" / "docs"
     for name, schema in _schemas(inside).items():
         for page in (folder / f"{name}.md", folder / name / "zh.md"):
@@ -62,4 +63,5 @@ def check_every_node_has_a_help_page_in_both_languages(inside: Inside) -> None:
             for slot in schema.inputs:
                 assert f"`{slot.id}`" in text, (page, slot.id)
             for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-                assert (folder / name / picture).is_file(), (page, picture)
+                assert (folder / picture).is_file(), (page, picture)
+            assert not re.search(r"^\|(?:[^|\n]*\|){3}", text, re.MULTILINE), page

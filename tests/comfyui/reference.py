@@ -1,7 +1,8 @@
 """What the headless pipeline computes, for the checks inside ComfyUI to compare with.
 
 For each model folder: one forward of the fused try-on UNet at several timesteps, both halves of the
-guidance, on random latents; for the mini also whole runs of 20 steps on a demo person.
+guidance, on random latents; for the mini also whole runs of 20 steps on a demo person, with the
+noise levels that each sampler went through.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ from ootd_core.checkpoints import load_networks, load_unet
 from ootd_core.fusion import Fusion, prepare, record
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Sampler
+from ootd_core.sampling import Sampler, make_scheduler
 from tests.model_folder import make_model_folder
 
 PACK = Path(__file__).resolve().parents[2]
@@ -91,11 +92,15 @@ def _runs(folder: Path) -> dict[str, Tensor]:
     )
     mask = np.zeros((256, 192), np.bool_)
     mask[60:180, 40:150] = True  # as `Inside.dressed_doll`
-    pipeline = TryOnPipeline(load_networks(folder, Variant.FULL_BODY))
+    networks = load_networks(folder, Variant.FULL_BODY)
+    pipeline = TryOnPipeline(networks)
     result: dict[str, Tensor] = {}
     for name, sampler in RUNS.items():
         request = TryOnRequest(
             person=person, garment=garment, mask=mask, category=Category.UPPER, sampler=sampler
         )
         result[f"run.{name}"] = torch.from_numpy(pipeline(request)[0])
+        scheduler = make_scheduler(sampler, networks.scheduler_config)
+        scheduler.set_timesteps(request.steps)
+        result[f"sigmas.{name}"] = scheduler.sigmas.float()
     return result

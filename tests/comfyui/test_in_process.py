@@ -37,7 +37,7 @@ def reports(
         capture_output=True,
         text=True,
         check=False,
-        timeout=1200,
+        timeout=3600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     lines = [line for line in process.stdout.splitlines() if line.startswith("{")]

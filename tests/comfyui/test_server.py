@@ -1,6 +1,7 @@
 """A real ComfyUI server with the pack: what it offers, how a queue goes, its neighbours."""
 
 import json
+import shutil
 import urllib.error
 from collections.abc import Generator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from benchmarks.comfyui_prompt import tryon_prompt
 from benchmarks.comfyui_server import PACK, ComfyUIServer, comfyui_server
+from tests.comfyui.object_info import GOLDEN, ours
 
 pytestmark = pytest.mark.comfyui
 NAME = "a pack.v2 (ours)"
@@ -44,6 +46,14 @@ def test_the_pack_loads_beside_a_hostile_one(server: ComfyUIServer) -> None:
     nodes = server.get("/object_info")
     assert len([name for name in nodes if name.startswith("OOTD_")]) == 12, server.log[-3000:]
     assert f"IMPORT FAILED: {server.folder}" not in server.log
+
+
+def test_the_nodes_are_what_saved_workflows_rest_on(server: ComfyUIServer) -> None:
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    found = ours(server.get("/object_info"))
+    assert found.keys() == golden.keys()
+    for name, node in found.items():
+        assert node == golden[name], f"{name}: see tests/comfyui/object_info.py"
 
 
 def test_templates_are_offered(server: ComfyUIServer) -> None:
@@ -93,7 +103,9 @@ def test_an_interrupted_prompt_leaves_the_next_one_alone(server: ComfyUIServer) 
     assert server.wait(server.queue(after))["status"]["status_str"] == "success"
 
 
-@pytest.mark.parametrize("name", ["quick_start", "upper_body", "swap_the_sampler"])
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (PACK / "workflows" / "api").glob("*.json"))
+)
 def test_an_api_twin_runs(server: ComfyUIServer, name: str) -> None:
     prompt = json.loads((PACK / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
     for node in prompt.values():
@@ -102,6 +114,30 @@ def test_an_api_twin_runs(server: ComfyUIServer, name: str) -> None:
     entry = server.wait(server.queue(prompt))
     assert entry["status"]["status_str"] == "success", entry["status"]
     assert server.images(entry)
+
+
+@pytest.mark.slow
+def test_models_are_found_where_extra_model_paths_says(
+    comfyui: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(PACK / "demo" / "checkpoints", tmp_path / "disk 2" / "tryon" / "doll")
+    paths = tmp_path / "paths.yaml"
+    paths.write_text(f"mine:\n  base_path: {tmp_path / 'disk 2'}\n  ootdiffusion: tryon\n")
+    options = ["--cpu", "--extra-model-paths-config", str(paths)]
+    packs = {"ootd.tryon-2": PACK}
+    with comfyui_server(*comfyui, tmp_path / "base", options=options, packs=packs) as running:
+        combo = running.get("/object_info")["OOTD_ModelLoader"]["input"]["required"]["checkpoint"]
+        assert combo[1]["options"] == ["doll", "mini (built in)"]
+        path = PACK / "workflows" / "api" / "quick_start.json"
+        prompt = json.loads(path.read_text(encoding="utf-8"))
+        (tryon,) = [node["inputs"] for node in prompt.values() if "steps" in node["inputs"]]
+        tryon |= {"checkpoint": "doll", "steps": 1}
+        entry = running.wait(running.queue(prompt))
+        assert entry["status"]["status_str"] == "success", entry["status"]
+        # A dot in the folder's name is no trouble for what ComfyUI serves; a space is, see below.
+        assert running.get("/api/workflow_templates/ootd.tryon-2/dress.json")["version"] == 0.4
+        for page in ("OOTD_TryOn.md", "OOTD_TryOn/zh.md", "OOTD_TryOn/example.jpg"):
+            assert running.get(f"/extensions/ootd.tryon-2/docs/{page}")
 
 
 @pytest.mark.slow

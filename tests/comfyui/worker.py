@@ -30,12 +30,8 @@ class _Server:
 
     client_id = last_node_id = last_prompt_id = None
 
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
     def send_sync(self, event: str, data: Any, sid: object = None) -> None:
-        if event == "execution_error":
-            self.errors.append(data["exception_message"].strip())
+        """There is nobody to tell."""
 
 
 @dataclass
@@ -146,10 +142,14 @@ class Inside:
         )
         if not valid:
             return [json.dumps([problem, node_errors])]
-        server = _Server()
-        executor = execution.PromptExecutor(server)
+        executor = execution.PromptExecutor(_Server())
         executor.execute(prompt, "test", {}, outputs)
-        return server.errors or ([] if executor.success else ["failed without a message"])
+        errors = [
+            data["exception_message"].strip()
+            for event, data in executor.status_messages
+            if event == "execution_error"
+        ]
+        return errors or ([] if executor.success else ["failed without a message"])
 
 
 def load(comfyui: Path, pack: Path, reference: Path, folder: Path) -> Inside:

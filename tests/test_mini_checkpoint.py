@@ -16,9 +16,9 @@ from ootd_core.training.paper_dolls.sample import draw_sample
 from openpose import detect_people
 
 DOLLS = range(200, 206)  # held out; others than the sample pictures
-MARGIN = 0.3  # dB; the bundled UNets are at the beginning of their training
-LEAST_JOINTS = 0.5  # of a person's
-LEAST_PSNR, MOST_COLOUR_ERROR = 11.5, 30.0
+MARGIN = 1.0  # dB
+LEAST_JOINTS = 0.75  # of a person's
+LEAST_PSNR, MOST_COLOUR_ERROR = 14.5, 12.0
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,13 @@ def figures() -> dict[str, Figures]:
 def test_it_beats_both_ablations(figures: dict[str, Figures]) -> None:
     for ablation in ("no fusion", "no garment"):
         assert figures["full"].psnr > figures[ablation].psnr + MARGIN
-        assert figures["full"].colour_error < 0.75 * figures[ablation].colour_error
+        assert figures["full"].colour_error < 0.6 * figures[ablation].colour_error
 
 
 def test_it_is_near_the_ceiling(figures: dict[str, Figures]) -> None:
     assert figures["full"].psnr > LEAST_PSNR
     assert figures["full"].colour_error < MOST_COLOUR_ERROR
-    assert figures["ceiling"].psnr > 20
+    assert figures["ceiling"].psnr > 25
 
 
 def test_it_is_small() -> None:
@@ -76,7 +76,7 @@ def test_the_pose_network_finds_joints_where_they_are() -> None:
         distances = np.linalg.norm(people[0].keypoints[:, :2] - doll.keypoints[:, :2], axis=1)
         errors.append(float(np.median(distances[seen])))
         shares.append(seen.sum() / there.sum())
-    assert np.mean(errors) < 6, errors  # pixels of 256
+    assert np.mean(errors) < 4, errors  # pixels of 256
     assert np.mean(shares) > LEAST_JOINTS, shares
 
 

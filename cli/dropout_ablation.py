@@ -13,11 +13,11 @@ from typing import Annotated
 
 import torch
 import typer
-from tqdm import tqdm
 
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.guidance_sweep import full_scores
 from cli.places import MINI_MODEL
+from cli.train_mini import train_shown
 from ootd_core.agnostic import MaskMode
 from ootd_core.categories import Variant
 from ootd_core.checkpoint_files import locate
@@ -28,7 +28,7 @@ from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_s
 from ootd_core.evaluation.try_ons import fingerprint
 from ootd_core.latents import SCALE
 from ootd_core.training.doll_latents import DollLatents
-from ootd_core.training.loop import LoopSettings, Training
+from ootd_core.training.loop import LoopSettings
 from ootd_core.training.phases import Phase
 from ootd_core.training.tryon import TryOnTask
 
@@ -119,20 +119,7 @@ def train(
     """
     loop = LoopSettings(steps=settings.steps, learning_rate=settings.learning_rate, average=0.98)
     task = TryOnTask(networks, latents, dropout=dropout)
-    training = Training(task, loop, folder)
-    with tqdm(
-        total=settings.steps,
-        initial=training.step,
-        desc=f"dropout {dropout:g}",
-        unit="step",
-        disable=None,
-    ) as bar:
-
-        def on_step(_step: int, _total: int, _figures: dict[str, float]) -> None:
-            bar.update()
-
-        training.run(on_step)
-    training.load_averages()
+    train_shown(task, loop, folder, f"dropout {dropout:g}")
     task.release()
     for unet in task.modules.values():
         unet.requires_grad_(False)

@@ -22,11 +22,11 @@ from cli.demo import contact_sheet, overlay
 from cli.evaluate_data import DataChoice, evaluate_data
 from cli.places import MINI_MODEL
 from cli.studio import Picture, Studio
-from cli.tryon import DTYPES, choose_device, save_picture
+from cli.tryon import choose_device, save_picture
 from ootd_core.agnostic import MaskMode
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoint_writer import save_json
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints import DTYPES, Networks, load_networks
 from ootd_core.datasets.open import Layout
 from ootd_core.datasets.pairs_file import Pairing
 from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks

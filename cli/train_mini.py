@@ -33,7 +33,6 @@ from humanparse.training import (
     target_labels,
 )
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoint_files import locate
 from ootd_core.checkpoint_writer import (
     part_folder,
     save_json,
@@ -61,6 +60,7 @@ from ootd_core.training.mini import (
 )
 from ootd_core.training.paper_dolls.sample import DollSample, draw_nobody, draw_sample
 from ootd_core.training.phases import Phase
+from ootd_core.training.publishing import publish, published_steps
 from ootd_core.training.tryon import TryOnTask
 from ootd_core.weights import Part
 from openpose import BodyChannels, BodyNetwork, network_input, published_state_dict
@@ -140,7 +140,7 @@ def train_autoencoder(out: Path, work: Path, scale: float) -> None:
         optimizer="muon",
         precision="bf16",
     )
-    _train(AutoencoderTask(autoencoder, phases), settings, work)
+    train_shown(AutoencoderTask(autoencoder, phases), settings, work)
     factor = latent_scale(
         autoencoder, picture_batch(7, Phase(steps=1, batch=12, height=HEIGHT, width=WIDTH))
     )
@@ -153,7 +153,7 @@ def train_parser(out: Path, work: Path, scale: float) -> None:
     """Train the parser pair and export it as two ONNX files."""
     parser = SmallParser()
     settings = LoopSettings(steps=_scaled(1500, scale), learning_rate=4e-3, average=0.98)
-    _train(ParsingTask(parser, draw_parsing_batch), settings, work)
+    train_shown(ParsingTask(parser, draw_parsing_batch), settings, work)
     measure_statistics(parser, (draw_parsing_batch(settings.steps + n)[0] for n in range(20)))
     folder = part_folder(out, Part.PARSER)
     atr, lip = folder / "parsing_atr.onnx", folder / "parsing_lip.onnx"
@@ -172,7 +172,7 @@ def train_pose(out: Path, work: Path, scale: float) -> None:
         optimizer="muon",
         precision="bf16",
     )
-    _train(PoseTask(network, draw_pose_batch), settings, work)
+    train_shown(PoseTask(network, draw_pose_batch), settings, work)
     path = part_folder(out, Part.POSE) / "body_pose_model.safetensors"
     weights = {key: value.to(STORED) for key, value in published_state_dict(network).items()}
     write_whole(path, lambda temporary: save_file(weights, temporary))
@@ -188,7 +188,7 @@ def train_unets(out: Path, work: Path, scale: float, *, go_on: bool) -> None:
         for part, unet in zip(parts, build_unets(), strict=True):
             save_part(unet_folder(out, part, variant, 0), unet, dtype=torch.float32)
     networks = load_networks(out, variant)
-    before = locate(out, variant).tryon_unet.config.parents[1]
+    (begun,) = published_steps(out, variant)[-1:]
     phases = (
         Phase(steps=_scaled(1600, scale), batch=8, height=HEIGHT // 2, width=WIDTH // 2),
         Phase(steps=_scaled(3000, scale), batch=4, height=HEIGHT, width=WIDTH),
@@ -203,12 +203,9 @@ def train_unets(out: Path, work: Path, scale: float, *, go_on: bool) -> None:
         precision="bf16",
     )
     task = TryOnTask(networks, dolls, most_weight=20.0, noises_per_garment=2)
-    _train(task, settings, work)
+    train_shown(task, settings, work)
     task.release()
-    step = int(before.name.removeprefix("checkpoint-")) + settings.steps
-    for part, unet in zip(parts, (networks.outfitting_unet, networks.tryon_unet), strict=True):
-        save_part(unet_folder(out, part, variant, step), unet, dtype=STORED)
-    shutil.rmtree(before)
+    publish(out, networks, begun + settings.steps, dtype=STORED, keep=1)
 
 
 def write_frozen_parts(out: Path) -> None:
@@ -271,10 +268,15 @@ def _nobodies(step: int) -> list[NDArray[np.uint8]]:
     return [draw_nobody(first + i, height=HEIGHT, width=WIDTH) for i in range(2)]
 
 
-def _train(task: Task, settings: LoopSettings, work: Path) -> None:
+def train_shown(task: Task, settings: LoopSettings, work: Path, name: str | None = None) -> None:
+    """Train in a folder under a progress bar, and leave the averaged weights in the modules."""
     training = Training(task, settings, work)
     with tqdm(
-        total=settings.steps, initial=training.step, desc=work.name, unit="step", disable=None
+        total=settings.steps,
+        initial=training.step,
+        desc=name or work.name,
+        unit="step",
+        disable=None,
     ) as bar:
 
         def on_step(_step: int, _total: int, figures: dict[str, float]) -> None:

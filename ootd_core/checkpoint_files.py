@@ -75,14 +75,15 @@ class PreprocessorPaths:
     pose: Path
 
 
-def locate(folder: Path, variant: Variant) -> CheckpointPaths:
+def locate(folder: Path, variant: Variant, unets: PartFiles | None = None) -> CheckpointPaths:
     """The paths of every part that a try-on needs, from a folder in the published layout.
 
-    The checkpoint with the highest step is taken, and safetensors where both formats are there.
-    Raises FileNotFoundError, one sentence with the command that helps, if the folder or a part of
-    it is missing. Does not look into the files: `verify` does.
+    unets: files of both UNets from elsewhere; the folder then needs none. The checkpoint with the
+    highest step is taken, and safetensors where both formats are there. Raises FileNotFoundError,
+    one sentence with the command that helps, if the folder or a part of it is missing. Does not
+    look into the files: `verify` does.
     """
-    check_complete(folder, variant, DENOISING_PARTS)
+    check_complete(folder, variant, DENOISING_PARTS - (set(UNET_FOLDERS) if unets else set()))
     clip = folder / CLIP_FOLDER
     return CheckpointPaths(
         folder=folder,
@@ -92,8 +93,8 @@ def locate(folder: Path, variant: Variant) -> CheckpointPaths:
         tokenizer=folder / "ootd" / "tokenizer",
         image_encoder=part_files(folder, variant, Part.IMAGE_ENCODER),
         image_processor=clip / "preprocessor_config.json",
-        outfitting_unet=part_files(folder, variant, Part.OUTFITTING_UNET),
-        tryon_unet=part_files(folder, variant, Part.TRYON_UNET),
+        outfitting_unet=unets or part_files(folder, variant, Part.OUTFITTING_UNET),
+        tryon_unet=unets or part_files(folder, variant, Part.TRYON_UNET),
         scheduler=folder / "ootd" / "scheduler" / "scheduler_config.json",
     )
 

@@ -14,7 +14,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from .categories import Variant
-from .checkpoint_files import IN_CHANNELS, PartFiles, locate, verify
+from .checkpoint_files import IN_CHANNELS, CheckpointPaths, PartFiles, locate, verify
 from .clip_towers import (
     check_widths,
     load_image_encoder,
@@ -28,7 +28,7 @@ from .weight_files import read_json
 if TYPE_CHECKING:
     from transformers import CLIPImageProcessor
 
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 # Names of a VAE's attention layers before diffusers 0.12, and today's.
 RENAMED_ATTENTION = {
@@ -72,20 +72,36 @@ def load_networks(
     does not fit its config, or the dtype is not a floating-point one), each with one sentence that
     names file, folder and the command that helps.
     """
-    if dtype not in DTYPES:
+    if dtype not in DTYPES.values():
         raise ValueError(f"Networks run in float32, float16 or bfloat16, not in {dtype}.")
     device = torch.device(device)
     paths = locate(folder, variant)
     verify(paths)
+    outfitting_unet = load_unet(paths.outfitting_unet, device, dtype)
+    tryon_unet = load_unet(paths.tryon_unet, device, dtype)
+    return with_encoders(paths, outfitting_unet, tryon_unet, device, dtype)
+
+
+def with_encoders(
+    paths: CheckpointPaths,
+    outfitting_unet: UNet2DConditionModel,
+    tryon_unet: UNet2DConditionModel,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Networks:
+    """Loads what both UNets need beside them: VAE, CLIP towers, tokenizer, noise schedule.
+
+    Raises ValueError, one sentence, if a part is damaged or does not fit the UNets.
+    """
     networks = Networks(
-        variant=variant,
+        variant=paths.variant,
         vae=load_vae(paths.vae, device, dtype),
         text_encoder=load_text_encoder(paths.text_encoder, device, dtype),
         tokenizer=load_tokenizer(paths.tokenizer, paths.text_encoder.remedy),
         image_encoder=load_image_encoder(paths.image_encoder, device, dtype),
         image_processor=load_image_processor(paths.image_processor, paths.image_encoder.remedy),
-        outfitting_unet=load_unet(paths.outfitting_unet, device, dtype),
-        tryon_unet=load_unet(paths.tryon_unet, device, dtype),
+        outfitting_unet=outfitting_unet,
+        tryon_unet=tryon_unet,
         scheduler_config=read_json(paths.scheduler, remedy=paths.vae.remedy),
         device=device,
         dtype=dtype,

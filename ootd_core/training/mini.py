@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from ..checkpoint_writer import save_json, write_whole
+from .start import widened
 
 UNET_CHANNELS = (64, 64, 64, 64)
 HEADS = 2
@@ -58,6 +59,7 @@ def build_unet(in_channels: int) -> UNet2DConditionModel:
     )
 
 
+@torch.no_grad()
 def build_unets() -> tuple[UNet2DConditionModel, UNet2DConditionModel]:
     """Return (outfitting, try-on), alike but for the try-on UNet's four further input channels.
 
@@ -67,14 +69,10 @@ def build_unets() -> tuple[UNet2DConditionModel, UNet2DConditionModel]:
     """
     outfitting = build_unet(4)
     start_as_noise(outfitting)
-    tryon = build_unet(8)
-    weights = outfitting.state_dict()
-    first = weights["conv_in.weight"]
-    widened = torch.zeros_like(tryon.conv_in.weight)
-    widened[:, :4] = first
-    widened[PASSAGE:, 4:] = torch.randn_like(widened[PASSAGE:, 4:]) * first.std()
-    tryon.load_state_dict({**weights, "conv_in.weight": widened})
-    return outfitting, tryon
+    tryon = widened(outfitting)
+    first = tryon.conv_in.weight
+    first[PASSAGE:, 4:] = torch.randn_like(first[PASSAGE:, 4:]) * first[:, :4].std()
+    return outfitting, tryon.requires_grad_(True).train()
 
 
 @torch.no_grad()

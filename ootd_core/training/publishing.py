@@ -18,8 +18,6 @@ from ..checkpoint_writer import save_part, unet_folder, write_whole
 from ..checkpoints import Networks
 from ..weights import FILES, UNET_FOLDERS, Part, find
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
 
 def copy_parts(parts: Path, out: Path) -> None:
     """Copy everything but UNets from one model folder to another, unless it is there already.

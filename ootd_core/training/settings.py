@@ -17,13 +17,13 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from ..categories import Variant
+from ..checkpoints import DTYPES
 from ..datasets.augment import Augmentation
 from ..datasets.hiding import MaskOptions
 from ..datasets.open import Layout
 from ..latents import SCALE
 from .loop import LoopSettings
 
-STORED_TYPES = ("fp32", "fp16", "bf16")
 AT_LEAST_ONE = (
     "effective_batch", "batch", "noises_per_garment", "variants", "publish_every", "keep_published",
     "validate_every",
@@ -115,7 +115,7 @@ class TrainSettings:
         self._require("average", 0 <= self.average < 1, "from 0 to below 1")
         self._require("most_weight", self.most_weight >= 1, "at least 1")
         self._require("lora_alpha", self.lora_alpha >= 0, "at least 0")
-        self._require("store", self.store in STORED_TYPES, f"one of {', '.join(STORED_TYPES)}")
+        self._require("store", self.store in DTYPES, f"one of {', '.join(DTYPES)}")
         self.loop(processes=1, check_only=True)
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:

@@ -14,21 +14,13 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from ..categories import Variant
-from ..checkpoint_files import CheckpointPaths, PartFiles, check_complete, part_files
-from ..checkpoints import Networks, load_networks, load_unet, load_vae
-from ..clip_towers import (
-    check_widths,
-    load_image_encoder,
-    load_image_processor,
-    load_text_encoder,
-    load_tokenizer,
-)
+from ..checkpoint_files import PartFiles, locate
+from ..checkpoints import Networks, load_networks, load_unet, with_encoders
 from ..module_filling import build_module, fill_module, unfit
-from ..weight_files import read_json, read_state_dict
-from ..weights import CLIP_FOLDER, DENOISING_PARTS, UNET_FOLDERS, Part
+from ..weight_files import read_state_dict
+from ..weights import Part
 from .ldm_names import diffusers_unet, unet_config
 
-ENCODING_PARTS = DENOISING_PARTS - set(UNET_FOLDERS)
 WEIGHTS = (
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.fp16.safetensors",
@@ -63,7 +55,8 @@ def load_start(
             f"{start} is no whole try-on model: name a model folder with a VAE and both CLIP "
             "towers as parts."
         )
-    return _with_encoders(parts, variant, outfitting, files, device)
+    paths = locate(parts, variant, unets=files)
+    return with_encoders(paths, outfitting, widened(outfitting), device)
 
 
 def is_published(start: Path) -> bool:
@@ -124,46 +117,3 @@ def widened(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     state["conv_in.weight"] = torch.cat([first, torch.zeros_like(first[:, :4])], dim=1)
     copy.load_state_dict(state, strict=True, assign=True)
     return copy.requires_grad_(False).eval()
-
-
-def _with_encoders(
-    parts: Path,
-    variant: Variant,
-    outfitting: UNet2DConditionModel,
-    unet_files: PartFiles,
-    device: torch.device,
-) -> Networks:
-    check_complete(parts, variant, ENCODING_PARTS)
-    clip = parts / CLIP_FOLDER
-    paths = CheckpointPaths(
-        folder=parts,
-        variant=variant,
-        vae=part_files(parts, variant, Part.VAE),
-        text_encoder=part_files(parts, variant, Part.TEXT_ENCODER),
-        tokenizer=parts / "ootd" / "tokenizer",
-        image_encoder=part_files(parts, variant, Part.IMAGE_ENCODER),
-        image_processor=clip / "preprocessor_config.json",
-        outfitting_unet=unet_files,
-        tryon_unet=unet_files,
-        scheduler=parts / "ootd" / "scheduler" / "scheduler_config.json",
-    )
-    networks = Networks(
-        variant=variant,
-        vae=load_vae(paths.vae, device),
-        text_encoder=load_text_encoder(paths.text_encoder, device),
-        tokenizer=load_tokenizer(paths.tokenizer, paths.text_encoder.remedy),
-        image_encoder=load_image_encoder(paths.image_encoder, device),
-        image_processor=load_image_processor(paths.image_processor, paths.image_encoder.remedy),
-        outfitting_unet=outfitting,
-        tryon_unet=widened(outfitting),
-        scheduler_config=read_json(paths.scheduler, remedy=paths.vae.remedy),
-        device=device,
-        dtype=torch.float32,
-    )
-    check_widths(
-        paths,
-        networks.text_encoder,
-        networks.image_encoder,
-        outfitting.config["cross_attention_dim"],
-    )
-    return networks

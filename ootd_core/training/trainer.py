@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..categories import CATEGORIES
 from ..checkpoint_writer import save_json
+from ..checkpoints import DTYPES
 from ..datasets.open import open_dataset
 from ..datasets.pairs_file import Split
 from ..datasets.photographs import Perception
@@ -24,7 +25,7 @@ from .data import DataOptions, DatasetLatents
 from .log import Log
 from .loop import OnStep, Training
 from .lora import Adapters
-from .publishing import DTYPES, copy_parts, publish, published_steps
+from .publishing import copy_parts, publish, published_steps
 from .settings import TrainSettings
 from .start import is_published, load_start
 from .tryon import TryOnTask

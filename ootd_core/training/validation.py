@@ -14,15 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..agnostic import agnostic_mask
 from ..categories import CATEGORIES
 from ..checkpoints import Networks
-from ..datasets.sample import TryOnDataset, TryOnSample
+from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
 from ..datasets.skipping import Skipping
 from ..evaluation.metrics import masked_psnr, masked_ssim
+from ..evaluation.try_ons import DressSettings, dress, mask_of
 from ..masks import BoolMask
 from ..pipeline import TryOnPipeline
-from ..request import TryOnRequest
 
 Picture = NDArray[np.uint8]
 
@@ -56,10 +55,8 @@ class Validation:
         seed: int = 0,
     ) -> None:
         self.networks = networks
-        self.steps = steps
-        self.guidance = guidance
-        self.seed = seed
-        self.hidden = list(_hidden(networks, dataset, samples))
+        self.settings = DressSettings(steps=steps, guidance=guidance, seed=seed, feather=None)
+        self.hidden = _hidden(networks, dataset, samples, self.settings)
 
     def __call__(self) -> tuple[dict[str, float], list[SheetLine]]:
         """Return mean figures (psnr in dB and ssim, inside the mask) and the lines of a sheet.
@@ -70,21 +67,14 @@ class Validation:
         lines: list[SheetLine] = []
         with torch.random.fork_rng(devices=[]):
             for number, (sample, mask) in enumerate(self.hidden):
-                request = TryOnRequest(
-                    person=sample.person,
-                    garment=sample.garment,
-                    mask=mask,
-                    category=sample.category,
-                    steps=self.steps,
-                    guidance=self.guidance,
-                    seed=self.seed + number,
-                )
+                seed = self.settings.seed + number
+                result = dress(pipeline, sample, mask, self.settings, seed=seed)
                 lines.append(
                     SheetLine(
                         person=sample.person,
                         garment=sample.garment,
                         mask=mask,
-                        result=pipeline(request)[0],
+                        result=result,
                         truth=sample.truth,
                     )
                 )
@@ -99,7 +89,7 @@ class Validation:
 
 
 def _hidden(
-    networks: Networks, dataset: TryOnDataset, samples: int
+    networks: Networks, dataset: TryOnDataset, samples: int, settings: DressSettings
 ) -> list[tuple[TryOnSample, BoolMask]]:
     allowed = CATEGORIES[networks.variant]
     fitting = [index for index in range(len(dataset)) if dataset.category(index) in allowed]
@@ -111,14 +101,7 @@ def _hidden(
         if sample is None:
             continue
         try:
-            mask = agnostic_mask(
-                sample.labels,
-                sample.keypoints,
-                category=sample.category,
-                variant=networks.variant,
-            ).mask
-        except ValueError as error:
+            found.append((sample, mask_of(sample, networks.variant, settings)))
+        except UnusableSample as error:
             reading.skip(index, str(error))
-            continue
-        found.append((sample, mask))
     return found

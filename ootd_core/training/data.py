@@ -28,7 +28,7 @@ from .latent_cache import LatentCache, encoders_fingerprint, key_of
 from .latents import TryOnLatents, blank_latents, encode_pictures
 from .tryon import Draw
 
-FORMAT = 1
+FORMAT = 2
 """Of the cached latents; another number after a change of what encoding means."""
 
 

@@ -42,10 +42,11 @@ class TrainSettings:
 
     A step sees `effective_batch` samples: `batch` at once in each process, as often as it takes.
     noises_per_garment: noises that share a pass of the outfitting UNet; each of them is a picture
-    more to denoise. dropout: probability that a garment is blanked. most_weight: 1 is the paper's
-    loss, see `tryon.noise_weight`. average: decay of the averaged weights, which are what is
-    published; 0 publishes the last. lora_rank: above 0 only adapters of the attentions are trained.
-    variants: versions of a sample, augmented and masked at random, that take turns.
+    more to denoise. dropout: probability that a garment is blanked. most_weight, timestep_shift: 1
+    is the paper's loss; above, `tryon.noise_weight` and `tryon.shifted`. average: decay of the
+    averaged weights, which are what is published; 0 publishes the last. lora_rank: above 0 only
+    adapters of the attentions are trained. variants: versions of a sample, augmented and masked at
+    random, that take turns.
     Every `save_every` steps the state is saved to resume from; every `publish_every` a checkpoint
     is written that can be used, of type `store`; every `validate_every` held-out people are
     dressed.
@@ -74,6 +75,7 @@ class TrainSettings:
     average: float = 0.9999
     dropout: float = 0.1
     most_weight: float = 1.0
+    timestep_shift: float = 1.0
     precision: str = "bf16"
     optimizer: str = "adamw"
     checkpointing: bool = True
@@ -113,7 +115,8 @@ class TrainSettings:
         for name in ("learning_rate", "clip"):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("average", 0 <= self.average < 1, "from 0 to below 1")
-        self._require("most_weight", self.most_weight >= 1, "at least 1")
+        for name in ("most_weight", "timestep_shift"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("lora_alpha", self.lora_alpha >= 0, "at least 0")
         self._require("store", self.store in DTYPES, f"one of {', '.join(DTYPES)}")
         self.loop(processes=1, check_only=True)
@@ -172,8 +175,8 @@ class TrainSettings:
         """Return what a resumed run must share with the one before it, as JSON values."""
         names = (
             "variant", "data", "limit", "height", "width", "effective_batch", "noises_per_garment",
-            "dropout", "most_weight", "average", "precision", "optimizer", "lora_rank", "seed",
-            "variants",
+            "dropout", "most_weight", "timestep_shift", "average", "precision", "optimizer",
+            "lora_rank", "seed", "variants",
         )  # fmt: skip
         record = self.record()
         return {name: record[name] for name in names}

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from ..categories import CATEGORIES
 from ..checkpoint_writer import save_json
 from ..checkpoints import DTYPES
@@ -75,6 +77,7 @@ class Trainer:
         self.networks = load_start(
             settings.start, settings.parts, settings.variant, accelerator.device
         )
+        self.networks.vae.to(memory_format=torch.channels_last)  # encodes half as fast again
         for unet in (self.networks.outfitting_unet, self.networks.tryon_unet):
             unet.register_to_config(sample_size=settings.height // SCALE)  # what it is used at
         self.adapters = self._adapters()
@@ -84,6 +87,7 @@ class Trainer:
             self.data,
             dropout=settings.dropout,
             most_weight=settings.most_weight,
+            timestep_shift=settings.timestep_shift,
             noises_per_garment=settings.noises_per_garment,
             checkpointing=settings.checkpointing,
             adapters=self.adapters,

@@ -1,8 +1,9 @@
 """Cloth: plain, stripes, checks, dots and prints, drawn on the canonical body's plane.
 
 A pattern is one picture that covers the canonical body; every panel of a garment, flat or worn,
-samples it at the same place, so both pictures show the same cloth. Sizes stay above 1/20 of a
-body height: an autoencoder of factor 8 has to keep them at 256 x 192.
+samples it at the same place, so both pictures show the same cloth. A period covers 1/11 of a body
+height or more: two and a half cells of an autoencoder of factor 8 at 256 x 192, so that its latents
+hold the pattern as a picture and not as a code within a cell.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ KIND_CHANCES = (0.28, 0.18, 0.12, 0.14, 0.14, 0.14)
 Emblem = Literal["heart", "star", "disc", "triangle", "cross"]
 EMBLEMS: tuple[Emblem, ...] = ("heart", "star", "disc", "triangle", "cross")
 
+PERIODS = (0.09, 0.15)
+EMBLEM_RADIUS = 0.46  # in periods
 PIXELS = 256  # per body height; the picture spans x in [-0.5, 0.5], y in [0, 1]
 
 
@@ -31,7 +34,7 @@ class Pattern:
     kind: Kind
     ground: Colour
     figure: Colour
-    period: float = 0.08
+    period: float = 0.12
     phase: float = 0.0
     emblem: Emblem = "disc"
     centre: tuple[float, float] = (0.0, 0.32)
@@ -62,7 +65,7 @@ def random_pattern(rng: np.random.Generator, centre: tuple[float, float]) -> Pat
         kind=KINDS[int(rng.choice(len(KINDS), p=KIND_CHANCES))],
         ground=ground,
         figure=figure,
-        period=rng.uniform(0.058, 0.095),
+        period=rng.uniform(*PERIODS),
         phase=rng.uniform(0.0, 1.0),
         emblem=EMBLEMS[int(rng.integers(len(EMBLEMS)))],
         centre=centre,
@@ -110,7 +113,8 @@ def draw_pattern(pattern: Pattern) -> NDArray[np.uint8]:
         return cloth
     if pattern.kind == "print":
         centre = (np.array(pattern.centre) + (0.5, 0.0)) * PIXELS
-        outline = _emblem_outline(pattern.emblem) * (0.72 * pattern.period * PIXELS) + centre
+        radius = EMBLEM_RADIUS * pattern.period * PIXELS
+        outline = _emblem_outline(pattern.emblem) * radius + centre
         points = np.rint(outline * 16).astype(np.int32)
         cv2.fillPoly(cloth, [points], pattern.figure, cv2.LINE_AA, 4)
         return cloth

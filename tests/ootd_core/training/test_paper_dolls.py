@@ -7,7 +7,12 @@ from ootd_core.categories import Category
 from ootd_core.labels import Label
 from ootd_core.training.paper_dolls.body import CANONICAL_FRAMES, CANONICAL_JOINTS, frames
 from ootd_core.training.paper_dolls.garments import panels, random_garment
-from ootd_core.training.paper_dolls.patterns import KINDS, Pattern, draw_pattern
+from ootd_core.training.paper_dolls.patterns import (
+    KINDS,
+    Pattern,
+    draw_pattern,
+    random_pattern,
+)
 from ootd_core.training.paper_dolls.picture import draw_garment
 from ootd_core.training.paper_dolls.sample import DollSample, changed, draw_nobody, draw_sample
 
@@ -74,6 +79,13 @@ def test_the_flat_garment_lies_on_white_and_shows_its_colour(category: Category)
         assert (flat[0, 0] == 255).all() and (flat[-1, -1] == 255).all()
         ground = np.abs(flat.astype(int) - garment.pattern.ground).sum(2) < 12
         assert ground.mean() > 0.02
+
+
+def test_a_pattern_spans_latent_cells() -> None:
+    rng = np.random.default_rng(5)
+    drawn = [random_pattern(rng, (0.0, 0.3)) for _ in range(300)]
+    shortest = min(pattern.period for pattern in drawn) * 0.86 * 256  # the smallest whole body
+    assert shortest > 2 * 8  # pixels: two cells of an autoencoder of factor 8 at the least
 
 
 def test_stripes_have_their_period() -> None:

@@ -19,6 +19,7 @@ from ootd_core.training.tryon import (
     idle_parameters,
     noise_weight,
     predict_noise,
+    shifted,
 )
 from tests.ootd_core.small_networks import FOLDER, small_networks
 from tests.ootd_core.training.tiny_model import PROMPT_CHANNELS, tiny_unet
@@ -142,6 +143,34 @@ def test_chance_depends_on_seed_and_number_alone() -> None:
     assert torch.equal(chance(1, 2), chance(1, 2))
     assert not torch.equal(chance(1, 2), chance(1, 3))
     assert not torch.equal(chance(1, 2), chance(2, 2))
+
+
+def test_noises_of_one_sample_share_the_range_of_timesteps_out() -> None:
+    shape = torch.Size((4, 8, 6))
+    drawn = torch.stack(
+        [
+            draw_chance(0, n, shape=shape, noises=4, timesteps=1000, dropout=0.1).timesteps
+            for n in range(500)
+        ]
+    )
+    quarters = torch.arange(4) * 250
+    assert ((drawn >= quarters) & (drawn < quarters + 250)).all()
+    assert ((drawn - quarters).float().mean(0) - 124.5).abs().max() < 15  # uniform in its quarter
+
+
+def test_shifted_timesteps_keep_their_ends_and_move_the_middle_up() -> None:
+    places = np.linspace(0, 1, 11)
+    assert np.array_equal(shifted(places, 1.0), places)
+    moved = shifted(places, 3.0)
+    assert moved[0] == 0.0 and moved[-1] == 1.0 and moved[5] == pytest.approx(0.75)
+    drawn = [
+        draw_chance(
+            0, n, shape=torch.Size((1, 2, 2)), noises=1, timesteps=1000, dropout=0.0, shift=3.0
+        )
+        for n in range(1000)
+    ]
+    timesteps = torch.cat([chance.timesteps for chance in drawn])
+    assert timesteps.max() < 1000 and abs((timesteps >= 750).float().mean().item() - 0.5) < 0.05
 
 
 def test_timesteps_and_noise_are_spread() -> None:

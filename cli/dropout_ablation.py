@@ -117,7 +117,12 @@ def train(
 
     latents: drawn people as the same VAE and CLIP encode them.
     """
-    loop = LoopSettings(steps=settings.steps, learning_rate=settings.learning_rate, average=0.98)
+    loop = LoopSettings(
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        average=0.98,
+        precision="bf16",
+    )
     task = TryOnTask(networks, latents, dropout=dropout)
     train_shown(task, loop, folder, f"dropout {dropout:g}")
     task.release()

@@ -3,11 +3,13 @@
 The reference ran its pipeline in the channels_last memory format and its single UNet passes in the
 contiguous one. On a CPU, GroupNorm rounds differently in the two, and where a group is nearly
 constant (flat grey, a garment of zeros) that grows to 1e-4; so each is repeated in its own format.
+So it does where several threads share a sum, which is why every case runs on one.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -238,6 +240,17 @@ def check(folder: Path) -> Iterator[CaseResult]:
             yield failed_case(entry["id"], problem)
 
 
+@contextmanager
+def _one_thread() -> Generator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 @torch.inference_mode()
 def _result(folder: Path, checkpoints: Path, entry: dict[str, Any]) -> CaseResult:
     if entry["kind"] not in KINDS:

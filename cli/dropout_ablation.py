@@ -45,6 +45,7 @@ class AblationTraining:
     batch: int
     learning_rate: float
     height: int
+    precision: str = "bf16"
 
     @property
     def phases(self) -> tuple[Phase]:
@@ -121,7 +122,7 @@ def train(
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         average=0.98,
-        precision="bf16",
+        precision=settings.precision,
     )
     task = TryOnTask(networks, latents, dropout=dropout)
     train_shown(task, loop, folder, f"dropout {dropout:g}")

@@ -16,6 +16,8 @@ from .sample import TryOnSample
 
 FIRST_SEEDS: dict[Split, int] = {"train": 1_000_000, "test": 0}
 """Dolls below the first training seed are held out for tests and evaluation."""
+DRAWING = 2
+"""What a seed draws; another number after a change, or latents of other pictures would be read."""
 DOLLS: dict[Split, int] = {"train": 20_000, "test": 64}
 """How many there are unless said otherwise."""
 

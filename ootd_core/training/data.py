@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..categories import CATEGORIES
 from ..checkpoints import Networks
 from ..datasets.augment import Augmentation, augment
+from ..datasets.dolls import DRAWING, PaperDolls
 from ..datasets.hiding import MaskOptions, training_mask
 from ..datasets.photographs import Photographs
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
@@ -28,7 +29,7 @@ from .latent_cache import LatentCache, encoders_fingerprint, key_of
 from .latents import TryOnLatents, blank_latents, encode_pictures
 from .tryon import Draw
 
-FORMAT = 2
+FORMAT = 1
 """Of the cached latents; another number after a change of what encoding means."""
 
 
@@ -176,8 +177,10 @@ def usable_indices(dataset: TryOnDataset, networks: Networks) -> list[int]:
 
 def sample_stamp(dataset: TryOnDataset, index: int) -> list[Any]:
     """Return what identifies a sample's content without reading it: name, and its files' places,
-    sizes and times."""
+    sizes and times, or the version of its drawing."""
     stamp: list[Any] = [type(dataset).__name__, dataset.name(index)]
+    if isinstance(dataset, PaperDolls):
+        stamp.append(DRAWING)
     if isinstance(dataset, Photographs):
         pair = dataset.pairs[index]
         for path in (pair.person, pair.garment, pair.labels, pair.keypoints):

@@ -163,6 +163,13 @@ def test_a_changed_file_has_another_stamp(tmp_path: Path) -> None:
     assert module.sample_stamp(dataset, 0) != before
 
 
+def test_dolls_drawn_otherwise_have_another_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = PaperDolls(SIZE, dolls=1)
+    before = module.sample_stamp(dataset, 0)
+    monkeypatch.setattr(module, "DRAWING", module.DRAWING + 1)
+    assert module.sample_stamp(dataset, 0) != before
+
+
 @pytest.mark.parametrize("name", ["batch", "variants", "processes"])
 def test_options_are_checked(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):

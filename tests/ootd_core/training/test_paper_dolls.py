@@ -7,12 +7,7 @@ from ootd_core.categories import Category
 from ootd_core.labels import Label
 from ootd_core.training.paper_dolls.body import CANONICAL_FRAMES, CANONICAL_JOINTS, frames
 from ootd_core.training.paper_dolls.garments import panels, random_garment
-from ootd_core.training.paper_dolls.patterns import (
-    KINDS,
-    Pattern,
-    draw_pattern,
-    random_pattern,
-)
+from ootd_core.training.paper_dolls.patterns import KINDS, Pattern, draw_pattern, random_pattern
 from ootd_core.training.paper_dolls.picture import draw_garment
 from ootd_core.training.paper_dolls.sample import DollSample, changed, draw_nobody, draw_sample
 

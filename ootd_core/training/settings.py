@@ -43,10 +43,10 @@ class TrainSettings:
     A step sees `effective_batch` samples: `batch` at once in each process, as often as it takes.
     noises_per_garment: noises that share a pass of the outfitting UNet; each of them is a picture
     more to denoise. dropout: probability that a garment is blanked. most_weight, timestep_shift: 1
-    is the paper's loss; above, `tryon.noise_weight` and `tryon.shifted`. average: decay of the
-    averaged weights, which are what is published; 0 publishes the last. lora_rank: above 0 only
-    adapters of the attentions are trained. variants: versions of a sample, augmented and masked at
-    random, that take turns.
+    is the paper's loss; above, `tryon.noise_weight` and `tryon.shifted`. dream: the power of
+    `tryon.rectified`; None is the paper's loss. average: decay of the averaged weights, which are
+    what is published; 0 publishes the last. lora_rank: above 0 only adapters of the attentions are
+    trained. variants: versions of a sample, augmented and masked at random, that take turns.
     Every `save_every` steps the state is saved to resume from; every `publish_every` a checkpoint
     is written that can be used, of type `store`; every `validate_every` held-out people are
     dressed.
@@ -76,6 +76,7 @@ class TrainSettings:
     dropout: float = 0.1
     most_weight: float = 1.0
     timestep_shift: float = 1.0
+    dream: float | None = None
     precision: str = "bf16"
     optimizer: str = "adamw"
     checkpointing: bool = True
@@ -117,6 +118,7 @@ class TrainSettings:
         self._require("average", 0 <= self.average < 1, "from 0 to below 1")
         for name in ("most_weight", "timestep_shift"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("dream", self.dream is None or self.dream >= 0, "at least 0, or none")
         self._require("lora_alpha", self.lora_alpha >= 0, "at least 0")
         self._require("store", self.store in DTYPES, f"one of {', '.join(DTYPES)}")
         self.loop(processes=1, check_only=True)
@@ -175,8 +177,8 @@ class TrainSettings:
         """Return what a resumed run must share with the one before it, as JSON values."""
         names = (
             "variant", "data", "limit", "height", "width", "effective_batch", "noises_per_garment",
-            "dropout", "most_weight", "timestep_shift", "average", "precision", "optimizer",
-            "lora_rank", "seed", "variants",
+            "dropout", "most_weight", "timestep_shift", "dream", "average", "precision",
+            "optimizer", "lora_rank", "seed", "variants",
         )  # fmt: skip
         record = self.record()
         return {name: record[name] for name in names}
@@ -204,6 +206,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "average": 0.995,
         "most_weight": 100.0,
         "timestep_shift": 3.0,
+        "dream": 0.25,
         "precision": "bf16",
         "checkpointing": False,
         "workers": 1,
@@ -271,7 +274,8 @@ def _converted(name: str, value: Any, types: Mapping[str, Any]) -> Any:
         raise ValueError(f"There is no setting called {name}: {hint}")
     options = get_args(types[name]) or (types[name],)
     wanted = next(option for option in options if option is not NoneType)
-    if value is None and NoneType in options:
+    unset = value is None or (value == "none" and wanted in (int, float))  # TOML has no null
+    if unset and NoneType in options:
         return None
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -89,6 +89,7 @@ class Trainer:
             dropout=settings.dropout,
             most_weight=settings.most_weight,
             timestep_shift=settings.timestep_shift,
+            dream=settings.dream,
             noises_per_garment=settings.noises_per_garment,
             checkpointing=settings.checkpointing,
             adapters=self.adapters,

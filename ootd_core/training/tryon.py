@@ -5,6 +5,8 @@ equation 4); its gradient runs through the fusion into the outfitting UNet. Outf
 (section 3.4) blanks the garment's latents of a sample, once, with a small probability, which is
 what makes the garment's strength a guidance scale. VAE and CLIP stay as they are. What is random
 about a sample depends on its number alone, whoever draws it.
+
+Beyond the paper, by choice: `noise_weight`, `shifted` and `rectified`.
 """
 
 from __future__ import annotations
@@ -46,11 +48,13 @@ class LatentSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chance:
-    """What is random about a sample. noise: [K,4,h,w], timesteps: [K], for K noises of one sample.
-    keeps_garment: False where outfitting dropout blanks it."""
+    """What is random about a sample. noise: [K,4,h,w], timesteps and guess_timesteps: [K], for K
+    noises of one sample; the latter are for `rectified`, none below its timestep. keeps_garment:
+    False where outfitting dropout blanks it."""
 
     noise: Tensor
     timesteps: Tensor
+    guess_timesteps: Tensor
     keeps_garment: bool
 
 
@@ -76,7 +80,13 @@ def draw_chance(
     chosen = torch.from_numpy((timesteps * places).astype(np.int64))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     noise = torch.randn((noises, *shape), generator=generator)
-    return Chance(noise=noise, timesteps=chosen, keeps_garment=keeps_garment)
+    above = torch.from_numpy(rng.random(noises)) * (timesteps - chosen)
+    return Chance(
+        noise=noise,
+        timesteps=chosen,
+        guess_timesteps=chosen + above.long(),
+        keeps_garment=keeps_garment,
+    )
 
 
 def shifted(places: NDArray[np.floating], shift: float) -> NDArray[np.floating]:
@@ -103,21 +113,24 @@ class TryOnTask:
         dropout: float = 0.1,
         most_weight: float = 1.0,
         timestep_shift: float = 1.0,
+        dream: float | None = None,
         noises_per_garment: int = 1,
         checkpointing: bool = False,
         adapters: Adapters | None = None,
         seed: int = 0,
     ) -> None:
         """dropout: probability of a blank garment. most_weight: see `noise_weight`; 1 is the
-        paper's loss. timestep_shift: see `shifted`; 1 is the paper's. noises_per_garment: timesteps
-        and noises of one sample that share a pass of the outfitting UNet. checkpointing: compute
-        activations twice instead of keeping them. adapters: trained instead of the UNets' own
-        weights."""
+        paper's loss. timestep_shift: see `shifted`; 1 is the paper's. dream: the power of
+        `rectified`, for one more pass of the try-on UNet; None is the paper's loss.
+        noises_per_garment: timesteps and noises of one sample that share a pass of the outfitting
+        UNet. checkpointing: compute activations twice instead of keeping them. adapters: trained
+        instead of the UNets' own weights."""
         self.networks = networks
         self.source = source
         self.dropout = dropout
         self.most_weight = most_weight
         self.timestep_shift = timestep_shift
+        self.dream = dream
         self.noises_per_garment = noises_per_garment
         self.seed = seed
         self.fusion = Fusion(networks.tryon_unet)
@@ -147,20 +160,38 @@ class TryOnTask:
         )
         noises = self.noises_per_garment
         chances = [self._chance(draw.number, target.shape[1:]) for draw in draws]
-        noise = torch.cat([chance.noise for chance in chances]).to(device)
-        timesteps = torch.cat([chance.timesteps for chance in chances]).to(device)
+        noise, timesteps, guess_timesteps = (
+            torch.cat([getattr(chance, name) for chance in chances]).to(device)
+            for name in ("noise", "timesteps", "guess_timesteps")
+        )
         kept = torch.tensor([chance.keeps_garment for chance in chances], device=device)
         garment = garment * kept[:, None, None, None]
         counted = torch.tensor([float(draw.counts) for draw in draws], device=device)
         counted = counted.repeat_interleave(noises)
 
-        noisy = self.noise_schedule.add_noise(target.repeat_interleave(noises, 0), noise, timesteps)
-        person = torch.cat([noisy, agnostic.repeat_interleave(noises, 0)], dim=1)
+        target, agnostic = (x.repeat_interleave(noises, 0) for x in (target, agnostic))
         self.release()
         self.fusion.inject()
-        predicted = predict_noise(self.networks, self.fusion, garment, prompt, person, timesteps)
-        error = F.mse_loss(predicted.float(), noise, reduction="none").mean((1, 2, 3)) * counted
-        weight = noise_weight(self._alphas(device)[timesteps], self.most_weight)
+        read_garment(self.networks, self.fusion, garment, prompt)
+        prompt = prompt.repeat_interleave(noises, 0)
+
+        def predict(noise: Tensor, timesteps: Tensor) -> Tensor:
+            noisy = self.noise_schedule.add_noise(target, noise, timesteps)
+            person = torch.cat([noisy, agnostic], dim=1)
+            return self.networks.tryon_unet(person, timesteps, prompt, return_dict=False)[0].float()
+
+        alphas = self._alphas(device)
+        if self.dream is not None:
+            with torch.no_grad():
+                missed = noise - predict(noise, guess_timesteps)
+            torch.clear_autocast_cache()  # older PyTorch gives weights cast above no gradient below
+            missed *= kept.repeat_interleave(noises)[:, None, None, None]
+            noise = rectified(
+                noise, missed, alphas[timesteps], alphas[guess_timesteps], power=self.dream
+            )
+        predicted = predict(noise, timesteps)
+        error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3)) * counted
+        weight = noise_weight(alphas[timesteps], self.most_weight)
         mean_error = error.sum() / counted.sum().clamp(min=1)
         return (weight * error).mean(), {"error": mean_error.item()}
 
@@ -194,24 +225,35 @@ def noise_weight(alphas_cumprod: Tensor, most: float) -> Tensor:
     return (1 / ratio).clamp(1.0, max(1.0, most))
 
 
-def predict_noise(
-    networks: Networks,
-    fusion: Fusion,
-    garment: Tensor,
-    prompt: Tensor,
-    person: Tensor,
-    timesteps: Tensor,
+def rectified(
+    noise: Tensor, missed: Tensor, alphas: Tensor, guess_alphas: Tensor, *, power: float
 ) -> Tensor:
-    """Run both UNets, with gradients if they are enabled; `fusion` is injected and stays so.
+    """Return the noise [B,4,h,w] that also holds what the network's guess of the picture missed.
 
-    garment: unscaled latents [G,4,h,w]. prompt: [G,tokens,channels]. person: noisy and agnostic
-    latents [B,8,h,w]; B // G consecutive ones share a garment. timesteps: [B]. Returns the
-    predicted noise [B,4,h,w].
+    Added to the truth in place of `noise`, it makes what sampling has at that timestep: the
+    network's own picture, guessed when there was more noise, with its mistakes. To predict it is to
+    lead back to the truth, so the network learns to look at the garment and not to trust what it
+    painted earlier: pictures come out at the mean of what it thinks possible, more faithful and
+    softer. Only `(1 - alphas) ** (power / 2)` of the mistakes are in it: all where noise is all,
+    none where there is none. A blanked garment is left out (missed: 0), since guidance compares
+    with what the noisy picture alone suggests.
+
+    missed: what the guess of the noise missed, at a timestep of `guess_alphas`. alphas,
+    guess_alphas: [B], cumulative, of the timestep to learn and of the guess, which is no less
+    noisy. Source: Zhou et al., DREAM, arXiv 2312.00210, section 3, which guesses at the timestep
+    itself; sampling has guessed at those before it.
     """
+    share = (1 - alphas) ** (power / 2)
+    signal = (alphas / (1 - alphas)) ** 0.5  # missed noise as a picture, and back as noise
+    guess_signal = (guess_alphas / (1 - guess_alphas)) ** 0.5
+    return noise + (share * signal / guess_signal)[:, None, None, None] * missed
+
+
+def read_garment(networks: Networks, fusion: Fusion, garment: Tensor, prompt: Tensor) -> None:
+    """Run the outfitting UNet on unscaled latents [G,4,h,w] and a prompt [G,tokens,channels], with
+    gradients if they are enabled, and hand its tokens to `fusion`, which is injected."""
     features = record(networks.outfitting_unet, garment, prompt)
     fusion.set(prepare(networks.tryon_unet, features))
-    prompt = prompt.repeat_interleave(len(person) // len(garment), 0)
-    return networks.tryon_unet(person, timesteps, prompt, return_dict=False)[0]
 
 
 def idle_parameters(outfitting_unet: Any) -> list[nn.Parameter]:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ootd_core.fusion import Fusion
 from ootd_core.training.lora import Adapters, attention_layers, merge_lora, merge_loras
-from ootd_core.training.tryon import TryOnTask, predict_noise
+from ootd_core.training.tryon import TryOnTask
 from tests.ootd_core.small_unets import drawn
-from tests.ootd_core.training.test_tryon import Drawn, tiny_networks
+from tests.ootd_core.training.test_tryon import Drawn, predict_noise, tiny_networks
 from tests.ootd_core.training.tiny_model import PROMPT_CHANNELS
 
 

@@ -21,7 +21,7 @@ def test_the_papers_settings(preset: str, size: tuple[int, int], samples: int) -
     settings = read_settings(None, preset, PLACES)
     assert (settings.height, settings.width) == size
     assert settings.effective_batch == samples
-    assert settings.most_weight == 1.0
+    assert (settings.most_weight, settings.timestep_shift, settings.dream) == (1.0, 1.0, None)
     for processes in (1, 2, 4):
         loop = settings.loop(processes=processes)
         assert loop.accumulate * processes * settings.batch == samples
@@ -63,6 +63,13 @@ def test_overrides_are_read_as_toml(text: str, value: Any) -> None:
     assert found == value and getattr(made(**{name: found}), name) in (value, Path(str(value)))
 
 
+def test_none_unsets_what_may_be_unset() -> None:
+    settings = read_settings(None, "mini", {**PLACES, "dream": "none", "limit": "none"})
+    assert settings.dream is None and settings.limit is None
+    with pytest.raises(ValueError, match="dropout is 'none', but must be of type float"):
+        read_settings(None, "mini", {**PLACES, "dropout": "none"})
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -71,6 +78,7 @@ def test_overrides_are_read_as_toml(text: str, value: Any) -> None:
         ({"height": 500}, "height must be a multiple of 8, got 500"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
         ({"average": 1.0}, "average must be from 0 to below 1"),
+        ({"dream": -1.0}, "dream must be at least 0, or none, got -1.0"),
         ({"store": "fp8"}, "store must be one of fp32, fp16, bf16, got fp8"),
         ({"precision": "int8"}, "precision must be 'fp32', 'bf16' or 'fp16', got 'int8'"),
         ({"steps": 1.5}, "steps is 1.5, but must be of type int"),

@@ -18,7 +18,8 @@ from ootd_core.training.tryon import (
     draw_chance,
     idle_parameters,
     noise_weight,
-    predict_noise,
+    read_garment,
+    rectified,
     shifted,
 )
 from tests.ootd_core.small_networks import FOLDER, small_networks
@@ -56,6 +57,19 @@ class Drawn:
             else Draw(number=n, latents=latents(n, self.size))
             for n in numbers
         ]
+
+
+def predict_noise(
+    networks: Networks,
+    fusion: Fusion,
+    garment: Tensor,
+    prompt: Tensor,
+    person: Tensor,
+    timesteps: Tensor,
+) -> Tensor:
+    """The noise that the try-on UNet finds in `person`; `fusion` is injected."""
+    read_garment(networks, fusion, garment, prompt)
+    return networks.tryon_unet(person, timesteps, prompt, return_dict=False)[0]
 
 
 def gradients(task: TryOnTask) -> dict[str, Tensor]:
@@ -304,3 +318,59 @@ def test_the_papers_loss_weighs_every_timestep_alike() -> None:
     alphas = torch.tensor([0.99, 0.5, 0.01])
     assert torch.equal(noise_weight(alphas, 1.0), torch.ones(3))
     assert noise_weight(alphas, 20.0).tolist() == pytest.approx([1.0, 1.0, 20.0])
+
+
+@pytest.mark.parametrize(("alpha", "guess_alpha"), [(0.5, 0.5), (0.5, 0.005), (0.99, 0.3)])
+def test_rectified_noise_makes_a_noisy_picture_of_the_networks_own_guess(
+    alpha: float, guess_alpha: float
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth, noise, guess = torch.randn(3, 1, 4, 8, 6, generator=generator)
+
+    def noisy(picture: Tensor, noise: Tensor, alpha: float) -> Tensor:
+        return alpha**0.5 * picture + (1 - alpha) ** 0.5 * noise
+
+    guessed_from = noisy(truth, noise, guess_alpha)
+    picture = (guessed_from - (1 - guess_alpha) ** 0.5 * guess) / guess_alpha**0.5
+    alphas = torch.tensor([alpha]), torch.tensor([guess_alpha])
+    found = rectified(noise, noise - guess, *alphas, power=0.0)
+    assert torch.allclose(noisy(truth, found, alpha), noisy(picture, noise, alpha), atol=1e-5)
+    weaker = rectified(noise, noise - guess, *alphas, power=2.0)
+    assert torch.allclose(weaker - noise, (1 - alpha) * (found - noise), atol=1e-5)
+
+
+def test_a_guess_is_made_with_no_less_noise() -> None:
+    drawn = draw_chance(
+        0, 0, shape=torch.Size((1, 1, 1)), noises=1000, timesteps=1000, dropout=0.1, shift=3.0
+    )
+    assert (drawn.guess_timesteps >= drawn.timesteps).all() and drawn.guess_timesteps.max() < 1000
+    share = (drawn.guess_timesteps - drawn.timesteps) / (1000 - drawn.timesteps)
+    assert 0.4 < share.mean() < 0.55
+
+
+def test_a_blanked_garment_is_not_rectified() -> None:
+    losses = {
+        (dream, dropout): TryOnTask(tiny_networks(), Drawn(2), dropout=dropout, dream=dream)
+        .loss(0)[0]
+        .item()
+        for dream in (None, 1.0)
+        for dropout in (0.0, 1.0)
+    }
+    assert losses[1.0, 1.0] == losses[None, 1.0]
+    assert losses[1.0, 0.0] != pytest.approx(losses[None, 0.0], rel=1e-3)
+
+
+def test_the_guess_takes_no_gradient_from_the_pass_after_it() -> None:
+    """Autocast keeps weights it has cast: those of a pass without gradients must not be reused."""
+    task = TryOnTask(tiny_networks(), Drawn(2), dropout=0.0, dream=1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        task.loss(0)[0].backward()
+    found = gradients(task)
+    trained = [
+        f"{unet}.{name}"
+        for unet, module in task.modules.items()
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    ]
+    assert sorted(found) == sorted(trained)
+    assert all(gradient.any() for gradient in found.values())

@@ -1,8 +1,9 @@
 """`python -m cli dropout-ablation`: how often training should blank the garment (paper, 3.4).
 
 For each probability the same checkpoint is trained on for the same steps, on the same drawn people
-and noise, and then measured on the held-out dolls: first without guidance, which needs no dropout,
-then with it, which does. Each training has a folder of its own and resumes where it was left.
+and noise and by the mini's own loss, and then measured on the held-out dolls: first without
+guidance, which needs no dropout, then with it, which does. Each training has a folder of its own
+and resumes where it was left.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ootd_core.latents import SCALE
 from ootd_core.training.doll_latents import DollLatents
 from ootd_core.training.loop import LoopSettings
 from ootd_core.training.phases import Phase
+from ootd_core.training.settings import MINI_LOSS
 from ootd_core.training.tryon import TryOnTask
 
 SETTING = "dropout"
@@ -124,7 +126,7 @@ def train(
         average=0.98,
         precision=settings.precision,
     )
-    task = TryOnTask(networks, latents, dropout=dropout)
+    task = TryOnTask(networks, latents, dropout=dropout, **MINI_LOSS)
     train_shown(task, loop, folder, f"dropout {dropout:g}")
     task.release()
     for unet in task.modules.values():
@@ -136,5 +138,5 @@ def training_folder(out: Path, model: Path, settings: AblationTraining, dropout:
     paths = locate(model, Variant.FULL_BODY)
     files = [part.weights for part in (paths.vae, paths.outfitting_unet, paths.tryon_unet)]
     stats = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    key = fingerprint({"model": stats, "dropout": dropout, **asdict(settings)})
+    key = fingerprint({"model": stats, "dropout": dropout, **MINI_LOSS, **asdict(settings)})
     return out / "trainings" / f"dropout-{dropout:g}-{key}"

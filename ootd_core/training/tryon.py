@@ -180,7 +180,7 @@ class TryOnTask:
             person = torch.cat([noisy, agnostic], dim=1)
             return self.networks.tryon_unet(person, timesteps, prompt, return_dict=False)[0].float()
 
-        alphas = self._alphas(device)
+        alphas = self.noise_schedule.alphas_cumprod.to(device)
         if self.dream is not None:
             with torch.no_grad():
                 missed = noise - predict(noise, guess_timesteps)
@@ -209,9 +209,6 @@ class TryOnTask:
             dropout=self.dropout,
             shift=self.timestep_shift,
         )
-
-    def _alphas(self, device: torch.device) -> Tensor:
-        return self.noise_schedule.alphas_cumprod.to(device)
 
 
 def noise_weight(alphas_cumprod: Tensor, most: float) -> Tensor:

@@ -6,6 +6,7 @@ person that is repainted, and the result - is scaled. All encodings are the mode
 so that nothing but the seed is random.
 """
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -55,10 +56,24 @@ def agnostic_image(person: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArra
     return np.where(mask[..., None], np.uint8(GREY), person)
 
 
-def latent_mask(mask: NDArray[np.bool_]) -> Tensor:
+class Repaint(StrEnum):
+    """Which latents are repainted, each of which holds 8 x 8 pixels.
+
+    TOUCHED: those with a pixel of the mask; pixels beside it are pasted back after decoding.
+    CORNER: those whose first pixel is in the mask, as published. Where that one is not, the old
+    garment stays under the mask; legs and arms are few latents wide, so that is much of them.
+    """
+
+    TOUCHED = "touched"
+    CORNER = "corner"
+
+
+def latent_mask(mask: NDArray[np.bool_], repaint: Repaint = Repaint.TOUCHED) -> Tensor:
     """Mask [H, W] -> float32 [1, 1, H / 8, W / 8] of 0 (keep) and 1 (repaint)."""
     pixels = torch.from_numpy(mask.astype(np.float32))[None, None]
-    return F.interpolate(pixels, scale_factor=1 / SCALE, mode="nearest")
+    if repaint is Repaint.CORNER:
+        return F.interpolate(pixels, scale_factor=1 / SCALE, mode="nearest")
+    return F.max_pool2d(pixels, SCALE)
 
 
 def shrink_to_latents(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

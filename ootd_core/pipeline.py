@@ -110,7 +110,7 @@ class TryOnPipeline:
         return PersonLatents(
             agnostic=encode(networks.vae, agnostic).float(),
             original=encode_scaled(networks.vae, to_tensor(request.person)).float(),
-            mask=latent_mask(mask).to(networks.device),
+            mask=latent_mask(mask, request.repaint).to(networks.device),
         )
 
     def denoise(

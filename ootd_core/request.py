@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .categories import Category
-from .latents import SCALE
+from .latents import SCALE, Repaint
 from .masks import validate_mask
 from .sampling import LCM_MAX_STEPS, Sampler
 
@@ -33,6 +33,7 @@ class TryOnRequest:
         seed: of the noise, 0 to 2**64 - 1. The same on every device.
         samples: pictures to make from the same person and garment.
         sampler: see `Sampler`.
+        repaint: see `Repaint`; what the mask covers, or as published.
         fusion: False leaves the try-on UNet alone, so that all it knows of the garment is the
             prompt. An ablation, to measure what fusion does.
         zero_garment: True shows the outfitting UNet an empty garment (zeros). An ablation too.
@@ -49,6 +50,7 @@ class TryOnRequest:
     seed: int = 0
     samples: int = 1
     sampler: Sampler = Sampler.UNIPC
+    repaint: Repaint = Repaint.TOUCHED
     fusion: bool = True
     zero_garment: bool = False
 

@@ -42,11 +42,13 @@ class TrainSettings:
 
     A step sees `effective_batch` samples: `batch` at once in each process, as often as it takes.
     noises_per_garment: noises that share a pass of the outfitting UNet; each of them is a picture
-    more to denoise. dropout: probability that a garment is blanked. most_weight, timestep_shift: 1
-    is the paper's loss; above, `tryon.noise_weight` and `tryon.shifted`. dream: the power of
-    `tryon.rectified`; None is the paper's loss. average: decay of the averaged weights, which are
-    what is published; 0 publishes the last. lora_rank: above 0 only adapters of the attentions are
-    trained. variants: versions of a sample, augmented and masked at random, that take turns.
+    more to denoise. dropout: probability that a garment is blanked. most_weight, least_weight,
+    timestep_shift: 1 is the paper's loss; else `tryon.noise_weight` and `tryon.shifted`. dream: the
+    power of `tryon.rectified`; None is the paper's loss. average: decay of the averaged weights,
+    which are what is published; 0 publishes the last. lora_rank: above 0 only adapters of the
+    attentions are trained. variants: versions of a sample, augmented and masked at random, that
+    take turns.
+
     Every `save_every` steps the state is saved to resume from; every `publish_every` a checkpoint
     is written that can be used, of type `store`; every `validate_every` held-out people are
     dressed.
@@ -75,6 +77,7 @@ class TrainSettings:
     average: float = 0.9999
     dropout: float = 0.1
     most_weight: float = 1.0
+    least_weight: float = 1.0
     timestep_shift: float = 1.0
     dream: float | None = None
     precision: str = "bf16"
@@ -118,6 +121,7 @@ class TrainSettings:
         self._require("average", 0 <= self.average < 1, "from 0 to below 1")
         for name in ("most_weight", "timestep_shift"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("least_weight", 0 < self.least_weight <= 1, "above 0 and at most 1")
         self._require("dream", self.dream is None or self.dream >= 0, "at least 0, or none")
         self._require("lora_alpha", self.lora_alpha >= 0, "at least 0")
         self._require("store", self.store in DTYPES, f"one of {', '.join(DTYPES)}")
@@ -177,8 +181,8 @@ class TrainSettings:
         """Return what a resumed run must share with the one before it, as JSON values."""
         names = (
             "variant", "data", "limit", "height", "width", "effective_batch", "noises_per_garment",
-            "dropout", "most_weight", "timestep_shift", "dream", "average", "precision",
-            "optimizer", "lora_rank", "seed", "variants",
+            "dropout", "most_weight", "least_weight", "timestep_shift", "dream", "average",
+            "precision", "optimizer", "lora_rank", "seed", "variants",
         )  # fmt: skip
         record = self.record()
         return {name: record[name] for name in names}
@@ -193,11 +197,17 @@ class BeyondPaper(TypedDict):
     """What a loss adds to the paper's, as `tryon.TryOnTask` takes it."""
 
     most_weight: float
+    least_weight: float
     timestep_shift: float
     dream: float | None
 
 
-MINI_LOSS: BeyondPaper = {"most_weight": 100.0, "timestep_shift": 3.0, "dream": 0.25}
+MINI_LOSS: BeyondPaper = {
+    "most_weight": 100.0,
+    "least_weight": 0.01,
+    "timestep_shift": 2.0,
+    "dream": 0.0,
+}
 """What the mini checkpoint learns by: a small network on two cores has few steps to spend."""
 PAPER: dict[str, Any] = {"steps": 36_000, "learning_rate": 5e-5}
 PRESETS: dict[str, dict[str, Any]] = {

@@ -88,6 +88,7 @@ class Trainer:
             self.data,
             dropout=settings.dropout,
             most_weight=settings.most_weight,
+            least_weight=settings.least_weight,
             timestep_shift=settings.timestep_shift,
             dream=settings.dream,
             noises_per_garment=settings.noises_per_garment,

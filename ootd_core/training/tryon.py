@@ -26,6 +26,10 @@ from ..fusion import Fusion, prepare, record, transformer_blocks
 from .latents import TryOnLatents
 from .lora import Adapters
 
+GUESSED_FROM = 0.7
+"""Share of the timesteps, from noise, where the guesses of `rectified` are made. A guess made with
+less noise has seen the truth, which no sampling shows."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draw:
@@ -49,7 +53,8 @@ class LatentSource(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chance:
     """What is random about a sample. noise: [K,4,h,w], timesteps and guess_timesteps: [K], for K
-    noises of one sample; the latter are for `rectified`, none below its timestep. keeps_garment:
+    noises of one sample; the latter are for `rectified`, none below its timestep nor GUESSED_FROM
+    of all of them. keeps_garment:
     False where outfitting dropout blanks it."""
 
     noise: Tensor
@@ -80,11 +85,12 @@ def draw_chance(
     chosen = torch.from_numpy((timesteps * places).astype(np.int64))
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     noise = torch.randn((noises, *shape), generator=generator)
-    above = torch.from_numpy(rng.random(noises)) * (timesteps - chosen)
+    lowest = chosen.clamp(min=int(GUESSED_FROM * timesteps))
+    above = torch.from_numpy(rng.random(noises)) * (timesteps - lowest)
     return Chance(
         noise=noise,
         timesteps=chosen,
-        guess_timesteps=chosen + above.long(),
+        guess_timesteps=lowest + above.long(),
         keeps_garment=keeps_garment,
     )
 
@@ -112,6 +118,7 @@ class TryOnTask:
         *,
         dropout: float = 0.1,
         most_weight: float = 1.0,
+        least_weight: float = 1.0,
         timestep_shift: float = 1.0,
         dream: float | None = None,
         noises_per_garment: int = 1,
@@ -119,9 +126,10 @@ class TryOnTask:
         adapters: Adapters | None = None,
         seed: int = 0,
     ) -> None:
-        """dropout: probability of a blank garment. most_weight: see `noise_weight`; 1 is the
-        paper's loss. timestep_shift: see `shifted`; 1 is the paper's. dream: the power of
-        `rectified`, for one more pass of the try-on UNet; None is the paper's loss.
+        """dropout: probability of a blank garment. most_weight, least_weight: see
+        `noise_weight`; 1 is the paper's loss. timestep_shift: see `shifted`; 1 is the paper's.
+        dream: the power of `rectified`, for one more pass of the try-on UNet; None is the paper's
+        loss.
         noises_per_garment: timesteps and noises of one sample that share a pass of the outfitting
         UNet. checkpointing: compute activations twice instead of keeping them. adapters: trained
         instead of the UNets' own weights."""
@@ -129,6 +137,7 @@ class TryOnTask:
         self.source = source
         self.dropout = dropout
         self.most_weight = most_weight
+        self.least_weight = least_weight
         self.timestep_shift = timestep_shift
         self.dream = dream
         self.noises_per_garment = noises_per_garment
@@ -191,7 +200,7 @@ class TryOnTask:
             )
         predicted = predict(noise, timesteps)
         error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3)) * counted
-        weight = noise_weight(alphas[timesteps], self.most_weight)
+        weight = noise_weight(alphas[timesteps], most=self.most_weight, least=self.least_weight)
         mean_error = error.sum() / counted.sum().clamp(min=1)
         return (weight * error).mean(), {"error": mean_error.item()}
 
@@ -211,15 +220,17 @@ class TryOnTask:
         )
 
 
-def noise_weight(alphas_cumprod: Tensor, most: float) -> Tensor:
-    """Weigh the error of predicted noise by max(1, 1 / SNR), at most `most`.
+def noise_weight(alphas_cumprod: Tensor, *, most: float, least: float = 1.0) -> Tensor:
+    """Weigh the error of predicted noise by 1 / SNR, at least `least` and at most `most`.
 
     Where noise outweighs the picture, a small error of the noise is a large one of the picture:
-    colours are decided there, and a small network learns them late. Source: the truncated SNR
-    weighting of Salimans and Ho, arXiv 2202.00512, section 4, with an upper bound.
+    colours are decided there, and a small network learns them late. Between the bounds all
+    timesteps count by the error of the picture. A low `least` is for `rectified`, whose noise is
+    mostly mistakes where there is little of it. Source: the truncated SNR weighting of Salimans and
+    Ho, arXiv 2202.00512, section 4 (`least` 1), with an upper bound.
     """
     ratio = alphas_cumprod / (1 - alphas_cumprod)
-    return (1 / ratio).clamp(1.0, max(1.0, most))
+    return (1 / ratio).clamp(least, most)
 
 
 def rectified(

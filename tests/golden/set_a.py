@@ -25,7 +25,7 @@ from ootd_core.checkpoints import Networks, load_networks
 from ootd_core.conditioning import combine, encode_garment_image, encode_label
 from ootd_core.fusion import Fusion, prepare, record
 from ootd_core.images import to_tensor
-from ootd_core.latents import agnostic_image, binary_mask, decode, encode
+from ootd_core.latents import Repaint, agnostic_image, binary_mask, decode, encode
 from ootd_core.pipeline import PersonLatents, TryOnPipeline
 from ootd_core.request import TryOnRequest
 from tests.golden.case import CaseResult, failed_case
@@ -204,6 +204,7 @@ def _request(case: Case, **settings: Any) -> TryOnRequest:
         garment=case.picture("garment_image"),
         mask=case.picture("mask"),
         category=case.category,
+        repaint=Repaint.CORNER,
         **settings,
     )
 

@@ -6,6 +6,7 @@ import torch
 
 from ootd_core.images import to_tensor
 from ootd_core.latents import (
+    Repaint,
     agnostic_image,
     binary_mask,
     decode,
@@ -50,13 +51,17 @@ def test_the_mask_is_filled_with_grey() -> None:
     assert np.array_equal(agnostic[~mask], PICTURE[~mask])
 
 
-def test_a_latent_takes_the_pixel_at_its_corner() -> None:
+@pytest.mark.parametrize(
+    ("repaint", "expected"),
+    [(Repaint.TOUCHED, [[0, 0, 0, 0], [0, 0, 1, 2]]), (Repaint.CORNER, [[0, 0, 1, 2]])],
+)
+def test_latents_are_repainted_by_their_pixels(repaint: Repaint, expected: list[list[int]]) -> None:
     mask = np.zeros((32, 24), np.bool_)
     mask[8, 16] = True
-    mask[1:8, 1:8] = True
-    latents = latent_mask(mask)
+    mask[7, 7] = True  # the last pixel of a latent
+    latents = latent_mask(mask, repaint)
     assert latents.shape == (1, 1, 4, 3)
-    assert latents.nonzero().tolist() == [[0, 0, 1, 2]]
+    assert latents.nonzero().tolist() == expected
 
 
 @pytest.mark.parametrize(

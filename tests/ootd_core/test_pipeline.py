@@ -11,6 +11,7 @@ from torch import Tensor
 from ootd_core import pipeline as pipeline_module
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.latents import Repaint
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import Sampler
@@ -65,6 +66,17 @@ def test_every_choice_counts() -> None:
 def test_a_mask_of_numbers_equals_its_boolean_form() -> None:
     assert np.array_equal(dress(), dress(mask=np.where(MASK, 0.5, 0.4)))
     assert np.array_equal(dress(), dress(mask=np.where(MASK, 200, 90).astype(np.uint8)))
+
+
+def test_what_a_mask_touches_is_repainted() -> None:
+    rules, small = (Repaint.TOUCHED, Repaint.CORNER), np.zeros_like(MASK)
+    small[17:23, 17:23] = True  # no latent's first pixel
+    touched, corner = (dress(mask=small, repaint=repaint) for repaint in rules)
+    seeds = [dress(mask=small, repaint=repaint, seed=9) for repaint in rules]
+    assert not np.array_equal(touched, seeds[0])
+    assert np.array_equal(corner, seeds[1]), "nothing was repainted"
+    by_rule = [dress(repaint=repaint) for repaint in rules]
+    assert np.array_equal(*by_rule), "a mask of whole latents is the same by both rules"
 
 
 def test_samples_read_the_garment_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ def test_the_papers_settings(preset: str, size: tuple[int, int], samples: int) -
     settings = read_settings(None, preset, PLACES)
     assert (settings.height, settings.width) == size
     assert settings.effective_batch == samples
-    assert (settings.most_weight, settings.timestep_shift, settings.dream) == (1.0, 1.0, None)
+    assert (settings.most_weight, settings.least_weight) == (1.0, 1.0)
+    assert (settings.timestep_shift, settings.dream) == (1.0, None)
     for processes in (1, 2, 4):
         loop = settings.loop(processes=processes)
         assert loop.accumulate * processes * settings.batch == samples
@@ -78,6 +79,7 @@ def test_none_unsets_what_may_be_unset() -> None:
         ({"height": 500}, "height must be a multiple of 8, got 500"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
         ({"average": 1.0}, "average must be from 0 to below 1"),
+        ({"least_weight": 0.0}, "least_weight must be above 0 and at most 1, got 0.0"),
         ({"dream": -1.0}, "dream must be at least 0, or none, got -1.0"),
         ({"store": "fp8"}, "store must be one of fp32, fp16, bf16, got fp8"),
         ({"precision": "int8"}, "precision must be 'fp32', 'bf16' or 'fp16', got 'int8'"),

@@ -243,8 +243,9 @@ def rectified(
     lead back to the truth, so the network learns to look at the garment and not to trust what it
     painted earlier: pictures come out at the mean of what it thinks possible, more faithful and
     softer. Only `(1 - alphas) ** (power / 2)` of the mistakes are in it: all where noise is all,
-    none where there is none, unless power is 0: all everywhere, and nothing of the truth. A blanked garment is left out (missed: 0), since guidance compares
-    with what the noisy picture alone suggests.
+    none where there is none, unless power is 0: all everywhere, and nothing of the truth. A blanked
+    garment is left out (missed: 0), since guidance compares with what the noisy picture alone
+    suggests.
 
     missed: what the guess of the noise missed, at a timestep of `guess_alphas`. alphas,
     guess_alphas: [B], cumulative, of the timestep to learn and of the guess, which is no less

@@ -75,8 +75,8 @@ def test_what_a_mask_touches_is_repainted() -> None:
     seeds = [dress(mask=small, repaint=repaint, seed=9) for repaint in rules]
     assert not np.array_equal(touched, seeds[0])
     assert np.array_equal(corner, seeds[1]), "nothing was repainted"
-    by_rule = [dress(repaint=repaint) for repaint in rules]
-    assert np.array_equal(*by_rule), "a mask of whole latents is the same by both rules"
+    first, second = (dress(repaint=repaint) for repaint in rules)
+    assert np.array_equal(first, second), "a mask of whole latents is the same by both rules"
 
 
 def test_samples_read_the_garment_once(monkeypatch: pytest.MonkeyPatch) -> None:

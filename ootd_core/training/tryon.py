@@ -54,8 +54,7 @@ class LatentSource(Protocol):
 class Chance:
     """What is random about a sample. noise: [K,4,h,w], timesteps and guess_timesteps: [K], for K
     noises of one sample; the latter are for `rectified`, none below its timestep nor GUESSED_FROM
-    of all of them. keeps_garment:
-    False where outfitting dropout blanks it."""
+    of all of them. keeps_garment: False where outfitting dropout blanks it."""
 
     noise: Tensor
     timesteps: Tensor
@@ -129,10 +128,9 @@ class TryOnTask:
         """dropout: probability of a blank garment. most_weight, least_weight: see
         `noise_weight`; 1 is the paper's loss. timestep_shift: see `shifted`; 1 is the paper's.
         dream: the power of `rectified`, for one more pass of the try-on UNet; None is the paper's
-        loss.
-        noises_per_garment: timesteps and noises of one sample that share a pass of the outfitting
-        UNet. checkpointing: compute activations twice instead of keeping them. adapters: trained
-        instead of the UNets' own weights."""
+        loss. noises_per_garment: timesteps and noises of one sample that share a pass of the
+        outfitting UNet. checkpointing: compute activations twice instead of keeping them. adapters:
+        trained instead of the UNets' own weights."""
         self.networks = networks
         self.source = source
         self.dropout = dropout

@@ -33,7 +33,7 @@ class TryOnRequest:
         seed: of the noise, 0 to 2**64 - 1. The same on every device.
         samples: pictures to make from the same person and garment.
         sampler: see `Sampler`.
-        repaint: see `Repaint`; what the mask covers, or as published.
+        repaint: which latents count as masked, see `Repaint`; not the published rule by default.
         fusion: False leaves the try-on UNet alone, so that all it knows of the garment is the
             prompt. An ablation, to measure what fusion does.
         zero_garment: True shows the outfitting UNet an empty garment (zeros). An ablation too.

@@ -318,9 +318,12 @@ def test_the_papers_loss_weighs_every_timestep_alike() -> None:
     alphas = torch.tensor([0.99, 0.5, 0.01])
     assert torch.equal(noise_weight(alphas, most=1.0), torch.ones(3))
     assert noise_weight(alphas, most=20.0).tolist() == pytest.approx([1.0, 1.0, 20.0])
-    assert noise_weight(alphas, most=99.0, least=0.01).tolist() == pytest.approx(
-        [0.0101, 1, 99], abs=1e-4
-    )
+
+
+def test_weights_follow_the_noise_between_their_bounds() -> None:
+    alphas = torch.tensor([0.9999, 0.9, 0.5, 0.1, 0.0001])
+    found = noise_weight(alphas, most=99.0, least=0.01).tolist()
+    assert found == pytest.approx([0.01, 1 / 9, 1.0, 9.0, 99.0], rel=1e-4)
 
 
 @pytest.mark.parametrize(("alpha", "guess_alpha"), [(0.5, 0.5), (0.5, 0.005), (0.99, 0.3)])

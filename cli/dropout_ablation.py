@@ -27,6 +27,7 @@ from ootd_core.evaluation.features import load_feature_networks
 from ootd_core.evaluation.report import head
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
 from ootd_core.evaluation.try_ons import fingerprint
+from ootd_core.file_stamps import file_stamp
 from ootd_core.latents import SCALE
 from ootd_core.training.doll_latents import DollLatents
 from ootd_core.training.loop import LoopSettings
@@ -137,6 +138,6 @@ def training_folder(out: Path, model: Path, settings: AblationTraining, dropout:
     """Where a training is kept: a folder of its own for everything that it depends on."""
     paths = locate(model, Variant.FULL_BODY)
     files = [part.weights for part in (paths.vae, paths.outfitting_unet, paths.tryon_unet)]
-    stats = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    key = fingerprint({"model": stats, "dropout": dropout, **MINI_LOSS, **asdict(settings)})
+    stamps = [file_stamp(file) for file in files]
+    key = fingerprint({"model": stamps, "dropout": dropout, **MINI_LOSS, **asdict(settings)})
     return out / "trainings" / f"dropout-{dropout:g}-{key}"

@@ -24,6 +24,7 @@ from humanparse import HumanParser
 from ootd_core.agnostic import MaskMode, agnostic_mask
 from ootd_core.categories import Category, Variant, check_category
 from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.file_stamps import file_stamp
 from ootd_core.fitting import (
     Fit,
     FitMode,
@@ -145,6 +146,12 @@ class Studio:
         """The joints [18,3] of the first person of a picture, None where nobody was found."""
         found = detect_people(self.body_network, person)
         return found[0].keypoints if found else None
+
+    def stamp(self) -> str:
+        """What label maps and joints come from: another text when a file of it is another."""
+        parts = files_for(self.variant, (Part.PARSER, Part.POSE))
+        found = [find(self.folder, file) for file in parts]
+        return repr([path and file_stamp(path) for path in found])
 
     def dress(
         self,

@@ -11,6 +11,8 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ..ootd_core.file_stamps import file_stamp
+
 Value = TypeVar("Value")
 
 
@@ -23,15 +25,10 @@ class FileCache(Generic[Value]):
 
     def get(self, files: Iterable[Path], options: Hashable, load: Callable[[], Value]) -> Value:
         """The value loaded from `files` (which exist) with `options`; loads it where need be."""
-        key = (tuple(_state(file) for file in files), options)
+        key = (tuple(file_stamp(file) for file in files), options)
         if key not in self._values:
             while len(self._values) >= self.kept:  # first, so that both are never there at once
                 self._values.popitem(last=False)
             self._values[key] = load()
         self._values.move_to_end(key)
         return self._values[key]
-
-
-def _state(file: Path) -> tuple[str, int, int]:
-    status = file.stat()
-    return str(file.resolve()), status.st_mtime_ns, status.st_size

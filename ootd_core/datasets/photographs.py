@@ -41,6 +41,10 @@ class Perception(Protocol):
         """Return the joints [18,3] in pixels of a person's picture, None where nobody is seen."""
         ...
 
+    def stamp(self) -> str:
+        """Return what is another text once anything might be seen differently."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:

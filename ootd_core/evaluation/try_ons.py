@@ -25,6 +25,7 @@ from ..checkpoint_files import locate
 from ..checkpoint_writer import save_json, write_whole
 from ..checkpoints import Networks
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
+from ..file_stamps import file_stamp
 from ..fitting import fit_image
 from ..images import load_image, paste_back
 from ..masks import BoolMask
@@ -114,14 +115,11 @@ def made_by(
     paths = locate(model, networks.variant)
     parts = (paths.vae, paths.text_encoder, paths.image_encoder)
     files = [part.weights for part in (*parts, paths.outfitting_unet, paths.tryon_unet)]
-    stats = [(file, file.stat()) for file in files]
     names = [dataset.name(index) for index in range(len(dataset))]
     return {
         "settings": asdict(settings),
         "networks": [str(networks.variant), str(networks.dtype)],
-        "weights": [
-            [str(file.relative_to(model)), stat.st_size, stat.st_mtime_ns] for file, stat in stats
-        ],
+        "weights": [[str(file.relative_to(model)), *file_stamp(file)[1:]] for file in files],
         "data": dict(source),
         "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
     }

@@ -24,6 +24,7 @@ from ..datasets.hiding import MaskOptions, training_mask
 from ..datasets.photographs import Photographs
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
 from ..datasets.skipping import Skipping
+from ..file_stamps import file_stamp
 from ..masks import BoolMask
 from .latent_cache import LatentCache, encoders_fingerprint, key_of
 from .latents import TryOnLatents, blank_latents, encode_pictures
@@ -176,19 +177,17 @@ def usable_indices(dataset: TryOnDataset, networks: Networks) -> list[int]:
 
 
 def sample_stamp(dataset: TryOnDataset, index: int) -> list[Any]:
-    """Return what identifies a sample's content without reading it: name, and its files' places,
-    sizes and times, or the version of its drawing."""
+    """Return what identifies a sample's content without reading it: name, and the stamps of its
+    files and of what sees the rest, or the version of its drawing."""
     stamp: list[Any] = [type(dataset).__name__, dataset.name(index)]
     if isinstance(dataset, PaperDolls):
         stamp.append(DRAWING)
     if isinstance(dataset, Photographs):
         pair = dataset.pairs[index]
         for path in (pair.person, pair.garment, pair.labels, pair.keypoints):
-            if path is not None and path.is_file():
-                about = path.stat()
-                stamp.append([str(path.resolve()), about.st_size, about.st_mtime_ns])
-            else:
-                stamp.append(None)
+            stamp.append(file_stamp(path) if path is not None and path.is_file() else None)
+        if dataset.perception is not None and None in (pair.labels, pair.keypoints):
+            stamp.append(dataset.perception.stamp())
     return stamp
 
 

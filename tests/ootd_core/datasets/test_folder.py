@@ -4,31 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from ootd_core.categories import Category
 from ootd_core.datasets.open import Layout, layout_of, list_pairs, open_dataset
 from ootd_core.datasets.perceiving import perceive
 from ootd_core.datasets.sample import UnusableSample
 from ootd_core.labels import Label
-from tests.ootd_core.datasets.trees import SIZE, doll, save_jpeg, write_folder
-
-
-class DrawnPerception:
-    """Sees the first doll of a category, and remembers what it was shown."""
-
-    def __init__(self, category: Category, *, nobody: bool = False) -> None:
-        self.doll = doll(0, category)
-        self.nobody = nobody
-        self.shown: list[tuple[int, ...]] = []
-
-    def labels(self, person: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        self.shown.append(person.shape)
-        return self.doll.truth_labels
-
-    def keypoints(self, person: NDArray[np.uint8]) -> NDArray[np.floating] | None:
-        self.shown.append(person.shape)
-        return None if self.nobody else self.doll.keypoints.astype(np.float64)
+from tests.ootd_core.datasets.trees import SIZE, DrawnPerception, doll, save_jpeg, write_folder
 
 
 def test_a_sample_is_what_the_files_say(tmp_path: Path) -> None:

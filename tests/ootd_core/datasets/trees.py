@@ -174,3 +174,23 @@ def as_body_25(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
     """[18,3] -> [25,3] with the middle of the hips in row 8 and feet nobody asks for."""
     middle, feet = (keypoints[8:9] + keypoints[11:12]) / 2, np.full((6, 3), 7.0)
     return np.concatenate([keypoints[:8], middle, keypoints[8:], feet]).astype(np.float32)
+
+
+class DrawnPerception:
+    """Sees the first doll of a category, and remembers what it was shown."""
+
+    def __init__(self, category: Category, *, nobody: bool = False) -> None:
+        self.doll = doll(0, category)
+        self.nobody = nobody
+        self.shown: list[tuple[int, ...]] = []
+
+    def labels(self, person: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        self.shown.append(person.shape)
+        return self.doll.truth_labels
+
+    def keypoints(self, person: NDArray[np.uint8]) -> NDArray[np.floating] | None:
+        self.shown.append(person.shape)
+        return None if self.nobody else self.doll.keypoints.astype(np.float64)
+
+    def stamp(self) -> str:
+        return str(self.doll.category)

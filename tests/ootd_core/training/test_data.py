@@ -17,7 +17,7 @@ from ootd_core.datasets.sample import TryOnDataset, TryOnSample, UnusableSample
 from ootd_core.training import data as module
 from ootd_core.training.data import DataOptions, DatasetLatents
 from ootd_core.training.tryon import Draw
-from tests.ootd_core.datasets.trees import write_viton_hd
+from tests.ootd_core.datasets.trees import DrawnPerception, write_folder, write_viton_hd
 from tests.ootd_core.small_networks import small_networks
 
 SIZE = (64, 48)
@@ -161,6 +161,18 @@ def test_a_changed_file_has_another_stamp(tmp_path: Path) -> None:
     path = dataset.pairs[0].garment
     path.write_bytes(path.read_bytes() + b" ")
     assert module.sample_stamp(dataset, 0) != before
+
+
+def test_what_is_seen_otherwise_has_another_stamp(tmp_path: Path) -> None:
+    def stamps(folder: Path) -> list[list[Any]]:
+        eyes = [DrawnPerception(Category.UPPER), DrawnPerception(Category.LOWER)]
+        sets = [open_dataset(folder, size=SIZE, perception=seeing) for seeing in eyes]
+        return [module.sample_stamp(dataset, 0) for dataset in sets]
+
+    first, second = stamps(write_folder(tmp_path / "to see", people=1, seen=False))
+    assert first != second
+    first, second = stamps(write_folder(tmp_path / "seen", people=1))
+    assert first == second
 
 
 def test_dolls_drawn_otherwise_have_another_stamp(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ class Photographs:
         self.listing = listing
         self.pairs = listing.pairs
         self.size = size
-        self.perception = perception
+        self.perception = perception if unseen else None
 
     def __len__(self) -> int:
         return len(self.pairs)

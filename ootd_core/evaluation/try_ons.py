@@ -24,6 +24,7 @@ from ..categories import Variant, check_category
 from ..checkpoint_files import locate
 from ..checkpoint_writer import save_json, write_whole
 from ..checkpoints import Networks
+from ..datasets.photographs import Photographs
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
 from ..file_stamps import file_stamp
 from ..fitting import fit_image
@@ -116,11 +117,13 @@ def made_by(
     parts = (paths.vae, paths.text_encoder, paths.image_encoder)
     files = [part.weights for part in (*parts, paths.outfitting_unet, paths.tryon_unet)]
     names = [dataset.name(index) for index in range(len(dataset))]
+    perception = dataset.perception if isinstance(dataset, Photographs) else None
     return {
         "settings": asdict(settings),
         "networks": [str(networks.variant), str(networks.dtype)],
         "weights": [[str(file.relative_to(model)), *file_stamp(file)[1:]] for file in files],
         "data": dict(source),
+        "perception": perception and perception.stamp(),
         "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
     }
 

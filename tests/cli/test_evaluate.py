@@ -13,12 +13,19 @@ import torch
 from PIL import Image
 
 from cli.__main__ import main
+from cli.studio import Studio
+from ootd_core.categories import Category
 from ootd_core.evaluation import features
 from ootd_core.evaluation.feature_files import ALEXNET, INCEPTION
 from ootd_core.evaluation.inception import InceptionFeatures
 from ootd_core.evaluation.perceptual import AlexNetStages
 from ootd_core.images import load_image
-from tests.ootd_core.datasets.trees import write_dress_code, write_viton_hd
+from tests.ootd_core.datasets.trees import (
+    DrawnPerception,
+    write_dress_code,
+    write_folder,
+    write_viton_hd,
+)
 from tests.ootd_core.small_networks import FOLDER
 
 SIZE = (128, 96)
@@ -105,6 +112,26 @@ def test_pictures_are_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert report(out)["paired"]["scores"] == before
     (folder,) = (out / "pictures").iterdir()
     assert len(list(folder.glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_pictures_are_made_anew_when_masks_may_be_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: bool
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_folder(data / "test", people=1, categories=[Category.UPPER], seen=seen, size=SIZE)
+    options = ("--data", data, "--pairing", "paired", "--out", out)
+    eyes = DrawnPerception(Category.UPPER)
+    monkeypatch.setattr(Studio, "labels", lambda _, person: eyes.labels(person))
+    monkeypatch.setattr(Studio, "keypoints", lambda _, person: eyes.keypoints(person))
+
+    def reused() -> int:
+        assert run(monkeypatch, "evaluate", *ON_DATA, *options) == 0
+        return report(out)["paired"]["pictures_reused"]
+
+    assert [reused(), reused()] == [0, 1]
+    monkeypatch.setattr(Studio, "stamp", lambda _: "another parser")
+    assert reused() == (1 if seen else 0)
 
 
 def test_dolls_beside_their_ceiling(

@@ -76,7 +76,8 @@ class Photographs:
     def __init__(
         self, listing: Listing, size: tuple[int, int], perception: Perception | None = None
     ) -> None:
-        """perception: makes the label maps and keypoints that the folder does not have.
+        """perception: makes the label maps and keypoints that the folder does not have;
+        `seen_by` is its stamp where it is needed, else None.
 
         Raises ValueError if there are such and nothing to make them with.
         """
@@ -89,7 +90,8 @@ class Photographs:
         self.listing = listing
         self.pairs = listing.pairs
         self.size = size
-        self.perception = perception if unseen else None
+        self.perception = perception
+        self.seen_by = perception.stamp() if perception is not None and unseen else None
 
     def __len__(self) -> int:
         return len(self.pairs)

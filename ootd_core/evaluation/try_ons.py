@@ -117,13 +117,12 @@ def made_by(
     parts = (paths.vae, paths.text_encoder, paths.image_encoder)
     files = [part.weights for part in (*parts, paths.outfitting_unet, paths.tryon_unet)]
     names = [dataset.name(index) for index in range(len(dataset))]
-    perception = dataset.perception if isinstance(dataset, Photographs) else None
     return {
         "settings": asdict(settings),
         "networks": [str(networks.variant), str(networks.dtype)],
         "weights": [[str(file.relative_to(model)), *file_stamp(file)[1:]] for file in files],
         "data": dict(source),
-        "perception": perception and perception.stamp(),
+        "perception": dataset.seen_by if isinstance(dataset, Photographs) else None,
         "names": hashlib.sha256("\n".join(names).encode()).hexdigest(),
     }
 

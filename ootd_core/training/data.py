@@ -186,8 +186,8 @@ def sample_stamp(dataset: TryOnDataset, index: int) -> list[Any]:
         pair = dataset.pairs[index]
         for path in (pair.person, pair.garment, pair.labels, pair.keypoints):
             stamp.append(file_stamp(path) if path is not None and path.is_file() else None)
-        if dataset.perception is not None and None in (pair.labels, pair.keypoints):
-            stamp.append(dataset.perception.stamp())
+        if None in (pair.labels, pair.keypoints):
+            stamp.append(dataset.seen_by)
     return stamp
 
 

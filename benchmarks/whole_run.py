@@ -18,8 +18,8 @@ from transformers import CLIPImageProcessorPil, CLIPTokenizer
 from benchmarks import machine, random_networks
 from benchmarks.random_networks import LabelTokens, Layout
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints import Networks
-from ootd_core.images import to_images
+from ootd_core.checkpoints.networks import Networks
+from ootd_core.images.tensors import to_images
 from ootd_core.latents import decode
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest

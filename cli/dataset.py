@@ -14,13 +14,12 @@ from cli.studio import Studio
 from cli.tryon import choose_device
 from humanparse.preview import COLOURS
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoint_writer import write_whole
+from ootd_core.checkpoints.writing import write_whole
 from ootd_core.datasets.checker import Findings, Group, check_dataset
 from ootd_core.datasets.folder import keypoints_of, label_map_of
 from ootd_core.datasets.open import Layout, layout_of, list_pairs
 from ootd_core.datasets.pairs_file import PAIRINGS, SPLITS, Pairing, Split
-from ootd_core.datasets.perceiving import perceive
-from ootd_core.datasets.photographs import Pair
+from ootd_core.datasets.photographs import Pair, perceive
 from ootd_core.datasets.sample import UnusableSample
 from openpose import Person, save_people
 

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from cli.places import DEMO_RESULT, MINI_MODEL, SAMPLES
 from cli.studio import DressOptions, Picture, Studio
 from cli.tryon import choose_device, save_picture
-from ootd_core.agnostic import MaskMode
 from ootd_core.categories import Category, Variant
-from ootd_core.images import load_image
-from ootd_core.masks import SoftMask
+from ootd_core.images.files import load_image
+from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.morphology import SoftMask
 
 COLUMNS = ("person", "garment", "mask", "try-on", "truth")
 GAP, TITLE = 8, 24

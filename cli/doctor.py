@@ -19,8 +19,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli.finding import Finding, State
-from ootd_core.weights import LICENCE_TABLE
+from cli.model_folder import Finding, State
+from ootd_core.checkpoints.catalogue import LICENCE_TABLE
 
 console = Console()
 

@@ -19,8 +19,8 @@ import typer
 from rich.console import Console
 
 from ootd_core.categories import Variant
-from ootd_core.file_damage import damage
-from ootd_core.weights import LICENCE_TABLE, WeightFile, files_for
+from ootd_core.checkpoints.catalogue import LICENCE_TABLE, WeightFile, files_for
+from ootd_core.checkpoints.integrity import damage
 
 console = Console(markup=False, highlight=False, soft_wrap=True)
 SHA256_DIGITS = 64

@@ -19,19 +19,18 @@ from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.guidance_sweep import full_scores
 from cli.places import MINI_MODEL
 from cli.train_mini import train_shown
-from ootd_core.agnostic import MaskMode
+from mini.doll_latents import DollLatents, Phase
 from ootd_core.categories import Variant
-from ootd_core.checkpoint_files import locate
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints.integrity import file_stamp
+from ootd_core.checkpoints.locating import locate
+from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.evaluation.features import load_feature_networks
 from ootd_core.evaluation.report import head
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
 from ootd_core.evaluation.try_ons import fingerprint
-from ootd_core.file_stamps import file_stamp
 from ootd_core.latents import SCALE
-from ootd_core.training.doll_latents import DollLatents
+from ootd_core.masks.agnostic import MaskMode
 from ootd_core.training.loop import LoopSettings
-from ootd_core.training.phases import Phase
 from ootd_core.training.settings import MINI_LOSS
 from ootd_core.training.tryon import TryOnTask
 

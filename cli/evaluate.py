@@ -1,7 +1,7 @@
 """`python -m cli evaluate`: a checkpoint in true measure, on held-out dolls or on a data set.
 
 Without --data: drawn people it was never trained on, beside a ceiling and two ablations
-(`ootd_core.evaluation.held_out`). With --data: every pair of a data set, by category, paired and
+(`ootd_core.evaluation.dolls`). With --data: every pair of a data set, by category, paired and
 unpaired. docs/evaluation.md says what the figures mean.
 """
 
@@ -23,20 +23,20 @@ from cli.evaluate_data import DataChoice, evaluate_data
 from cli.places import MINI_MODEL
 from cli.studio import Picture, Studio
 from cli.tryon import choose_device, save_picture
-from ootd_core.agnostic import MaskMode
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoint_writer import save_json
-from ootd_core.checkpoints import DTYPES, Networks, load_networks
+from ootd_core.checkpoints.networks import DTYPES, Networks, load_networks
+from ootd_core.checkpoints.writing import save_json
 from ootd_core.datasets.open import Layout
 from ootd_core.datasets.pairs_file import Pairing
+from ootd_core.datasets.paper_dolls.sample import DollSample
+from ootd_core.evaluation.dolls import measure_dolls
 from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
-from ootd_core.evaluation.held_out import measure_dolls
 from ootd_core.evaluation.plots import bars
 from ootd_core.evaluation.report import head, not_measured, plain, table
 from ootd_core.evaluation.scores import ALL
 from ootd_core.evaluation.try_ons import DressSettings
+from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Sampler
-from ootd_core.training.paper_dolls.sample import DollSample
 
 SHEET_LINES = 8
 

@@ -14,8 +14,8 @@ from cli.demo import contact_sheet, overlay
 from cli.studio import Picture, Studio
 from cli.tryon import save_picture
 from ootd_core.categories import Category
-from ootd_core.checkpoint_writer import save_json
-from ootd_core.checkpoints import Networks
+from ootd_core.checkpoints.networks import Networks
+from ootd_core.checkpoints.writing import save_json
 from ootd_core.datasets.open import Layout, open_dataset
 from ootd_core.datasets.pairs_file import Pairing, Split
 from ootd_core.datasets.sample import TryOnDataset

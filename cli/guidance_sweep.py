@@ -15,15 +15,15 @@ from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.places import MINI_MODEL
 from cli.studio import Picture
 from cli.tryon import choose_device
-from ootd_core.agnostic import MaskMode
 from ootd_core.categories import Variant
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.datasets.paper_dolls.sample import DollSample
+from ootd_core.evaluation.dolls import OnDoll, measure_dolls
 from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
-from ootd_core.evaluation.held_out import OnDoll, measure_dolls
 from ootd_core.evaluation.report import head
 from ootd_core.evaluation.scores import SetScores
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
-from ootd_core.training.paper_dolls.sample import DollSample
+from ootd_core.masks.agnostic import MaskMode
 
 SETTING = "guidance"
 

@@ -1,13 +1,12 @@
 """What a model folder holds, part by part: the doctor's look at it, without loading a network."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from cli.finding import Finding, State
 from ootd_core.categories import Variant
-from ootd_core.checkpoint_files import PartFiles, check_in_channels, check_other_variant, part_files
-from ootd_core.file_damage import damage
-from ootd_core.weights import (
+from ootd_core.checkpoints.catalogue import (
     UNET_FOLDERS,
     Part,
     WeightFile,
@@ -17,6 +16,30 @@ from ootd_core.weights import (
     missing,
     step_folder,
 )
+from ootd_core.checkpoints.integrity import damage
+from ootd_core.checkpoints.locating import (
+    PartFiles,
+    check_in_channels,
+    check_other_variant,
+    part_files,
+)
+
+
+class State(StrEnum):
+    """GOOD: works. NOTE: costs one feature, or is merely said. BAD: something asked for fails."""
+
+    GOOD = "ok"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """subject: what was looked at. text: what was found, and for BAD the command that helps."""
+
+    subject: str
+    state: State
+    text: str
 
 
 def examine(folder: Path) -> list[Finding]:

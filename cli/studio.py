@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from humanparse import HumanParser
-from ootd_core.agnostic import MaskMode, agnostic_mask
 from ootd_core.categories import Category, Variant, check_category
-from ootd_core.checkpoints import Networks, load_networks
-from ootd_core.file_stamps import file_stamp
-from ootd_core.fitting import (
+from ootd_core.checkpoints.catalogue import Part, download_command, files_for, find, missing
+from ootd_core.checkpoints.integrity import file_stamp
+from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.images.compositing import paste_back
+from ootd_core.images.fitting import (
     Fit,
     FitMode,
     fit_image,
@@ -37,13 +38,12 @@ from ootd_core.fitting import (
     unfit_mask,
     unfit_points,
 )
-from ootd_core.images import paste_back
 from ootd_core.latents import binary_mask
-from ootd_core.masks import SoftMask, validate_mask
+from ootd_core.masks.agnostic import MaskMode, agnostic_mask
+from ootd_core.masks.morphology import SoftMask, validate_mask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep, Sampler
-from ootd_core.weights import Part, download_command, files_for, find, missing
 from openpose import BodyNetwork, Person, detect_people, load_body_network
 
 Picture = NDArray[np.uint8]

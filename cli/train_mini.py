@@ -24,24 +24,7 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from humanparse.preprocess import network_input as parser_input
-from humanparse.training import (
-    ParsingBatch,
-    ParsingTask,
-    SmallParser,
-    export_parsers,
-    measure_statistics,
-    target_labels,
-)
-from ootd_core.categories import Category, Variant
-from ootd_core.checkpoint_writer import (
-    part_folder,
-    save_json,
-    save_part,
-    unet_folder,
-    write_whole,
-)
-from ootd_core.checkpoints import load_networks
-from ootd_core.training.autoencoder import (
+from mini.autoencoder import (
     AutoencoderTask,
     build_autoencoder,
     latent_scale,
@@ -49,23 +32,39 @@ from ootd_core.training.autoencoder import (
     reconstruction_psnr,
     start_as_colour_map,
 )
-from ootd_core.training.doll_latents import TRAINING_SEEDS, DollLatents
-from ootd_core.training.loop import LoopSettings, Task, Training
-from ootd_core.training.mini import (
+from mini.doll_latents import TRAINING_SEEDS, DollLatents, Phase
+from mini.networks import (
     SCHEDULER_CONFIG,
     build_clip_towers,
     build_unets,
     save_image_processor,
     save_tokenizer,
 )
-from ootd_core.training.paper_dolls.sample import DollSample, draw_nobody, draw_sample
-from ootd_core.training.phases import Phase
+from mini.parser import (
+    ParsingBatch,
+    ParsingTask,
+    SmallParser,
+    export_parsers,
+    measure_statistics,
+    target_labels,
+)
+from mini.pose import PoseBatch, PoseTask, target_maps
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.catalogue import Part
+from ootd_core.checkpoints.networks import load_networks
+from ootd_core.checkpoints.writing import (
+    part_folder,
+    save_json,
+    save_part,
+    unet_folder,
+    write_whole,
+)
+from ootd_core.datasets.paper_dolls.sample import DollSample, draw_nobody, draw_sample
+from ootd_core.training.loop import LoopSettings, Task, Training
 from ootd_core.training.publishing import publish, published_steps
 from ootd_core.training.tryon import TryOnTask
-from ootd_core.weights import Part
 from openpose import BodyChannels, BodyNetwork, network_input, published_state_dict
 from openpose.geometry import PoseGeometry
-from openpose.training import PoseBatch, PoseTask, target_maps
 
 HEIGHT, WIDTH = 256, 192
 PARSER_SIZE = (192, 192)

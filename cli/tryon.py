@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from cli.places import MINI_MODEL
 from cli.studio import DressOptions, FitChoice, Studio
-from ootd_core.agnostic import MaskMode
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoint_writer import write_whole
-from ootd_core.checkpoints import DTYPES
-from ootd_core.images import load_image, load_mask
-from ootd_core.masks import SoftMask
+from ootd_core.checkpoints.networks import DTYPES
+from ootd_core.checkpoints.writing import write_whole
+from ootd_core.images.files import load_image, load_mask
+from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.morphology import SoftMask
 from ootd_core.sampling import Sampler
 from ootd_core.training.lora import merge_loras
 from openpose import load_people

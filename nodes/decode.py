@@ -11,8 +11,8 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..ootd_core.fitting import Fit, FitMode, fit_image, unfit_mask
-from ..ootd_core.images import paste_back
+from ..ootd_core.images.compositing import paste_back
+from ..ootd_core.images.fitting import Fit, FitMode, fit_image, unfit_mask
 from ..ootd_core.latents import binary_mask
 from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_masks, to_pictures
 from .sockets import MENU, Fits

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from comfy_api.latest import io
 
-from ..ootd_core.images import load_image
+from ..ootd_core.images.files import load_image
 from .pictures import to_image
 from .sockets import MENU
 

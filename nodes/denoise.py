@@ -17,7 +17,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ootd_core.latents import SCALE, agnostic_image, binary_mask, latent_mask
-from ..ootd_core.masks import validate_mask
+from ..ootd_core.masks.morphology import validate_mask
 from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
 from .pictures import common_batch, opaque, repeated, to_image, to_masks, to_pictures
 from .sockets import MENU, GarmentFeatures, GarmentFeaturesSocket

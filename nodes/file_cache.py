@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ..ootd_core.file_stamps import file_stamp
+from ..ootd_core.checkpoints.integrity import file_stamp
 
 Value = TypeVar("Value")
 

@@ -7,7 +7,7 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ..ootd_core.fitting import (
+from ..ootd_core.images.fitting import (
     Box,
     Fit,
     FitMode,

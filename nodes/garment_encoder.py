@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..ootd_core.categories import Category, Variant, check_category
-from ..ootd_core.checkpoint_files import CheckpointPaths
+from ..ootd_core.checkpoints.locating import CheckpointPaths
 from ..ootd_core.conditioning import encode_prompt
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def load_garment_encoder(
 
     Raises ValueError or FileNotFoundError, one sentence, for a file that cannot be used.
     """
-    from ..ootd_core import clip_towers
+    from ..ootd_core.checkpoints import clip_towers
 
     cpu = torch.device("cpu")
     text = clip_towers.load_text_encoder(paths.text_encoder, cpu, dtype)

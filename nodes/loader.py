@@ -9,8 +9,8 @@ import torch
 from comfy_api.latest import io
 
 from ..ootd_core.categories import Variant
-from ..ootd_core.checkpoint_files import locate, verify
-from ..ootd_core.weight_files import read_json
+from ..ootd_core.checkpoints.locating import locate, verify
+from ..ootd_core.checkpoints.reading import read_json
 from . import model_folders
 from .file_cache import FileCache
 from .garment_encoder import load_garment_encoder

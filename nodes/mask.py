@@ -11,11 +11,11 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ..ootd_core.agnostic import MaskMode, agnostic_mask
 from ..ootd_core.categories import Category, check_category
-from ..ootd_core.labels import Label
 from ..ootd_core.latents import binary_mask
-from ..ootd_core.masks import feather_mask, validate_mask
+from ..ootd_core.masks.agnostic import MaskMode, agnostic_mask
+from ..ootd_core.masks.labels import Label
+from ..ootd_core.masks.morphology import feather_mask, validate_mask
 from ..openpose import people_of
 from .loader import VARIANTS
 from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures

@@ -20,10 +20,10 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..ootd_core.checkpoint_files import IN_CHANNELS, CheckpointPaths, PartFiles
-from ..ootd_core.module_filling import check_state, unfit
-from ..ootd_core.weight_files import read_json
-from ..ootd_core.weights import Part
+from ..ootd_core.checkpoints.catalogue import Part
+from ..ootd_core.checkpoints.locating import IN_CHANNELS, CheckpointPaths, PartFiles
+from ..ootd_core.checkpoints.modules import check_state, unfit
+from ..ootd_core.checkpoints.reading import read_json
 
 FUSION_MEMORY = 1.6
 """Of the memory that ComfyUI expects a UNet of Stable Diffusion 1.5 to use, what the fused one

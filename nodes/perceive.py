@@ -20,15 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..humanparse import HumanParser, colourise
-from ..ootd_core.checkpoint_files import locate_preprocessors
-from ..openpose import (
-    Person,
-    detect_people,
-    draw_people,
-    frame_of,
-    load_body_network,
-    people_of,
-)
+from ..ootd_core.checkpoints.locating import locate_preprocessors
+from ..openpose import Person, detect_people, draw_people, frame_of, load_body_network, people_of
 from . import model_folders
 from .file_cache import FileCache
 from .pictures import common_batch, repeated, to_image, to_pictures

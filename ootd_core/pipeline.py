@@ -16,7 +16,7 @@ from torch import Tensor
 from .categories import check_category
 from .conditioning import encode_prompt
 from .fusion import Fusion, GarmentAttention, prepare, record
-from .images import to_images, to_tensor
+from .images.tensors import to_images, to_tensor
 from .latents import (
     agnostic_image,
     binary_mask,
@@ -30,7 +30,7 @@ from .request import TryOnRequest
 from .sampling import OnStep, denoise, draw_noise, is_guided, make_scheduler
 
 if TYPE_CHECKING:
-    from .checkpoints import Networks
+    from .checkpoints.networks import Networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .categories import Category
 from .latents import SCALE, Repaint
-from .masks import validate_mask
+from .masks.morphology import validate_mask
 from .sampling import LCM_MAX_STEPS, Sampler
 
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = ("ootd_core", "humanparse", "openpose")
-COMPOSITIONS = ("cli", "tests", "benchmarks", "workflows")
+COMPOSITIONS = ("cli", "mini", "tests", "benchmarks", "workflows")
 NODES = "nodes"  # the one folder that knows ComfyUI
 PACKAGES = (*CORES, NODES, *COMPOSITIONS)
 
@@ -28,18 +28,18 @@ MAX_LINES = 400
 
 # What the nodes build on: with all that it imports, it works where diffusers is not installed.
 COMFYUI_PATH = (
-    "ootd_core.agnostic",
+    "ootd_core.masks.agnostic",
     "ootd_core.categories",
-    "ootd_core.checkpoint_files",
+    "ootd_core.checkpoints.locating",
     "ootd_core.conditioning",
-    "ootd_core.fitting",
+    "ootd_core.images.fitting",
     "ootd_core.fusion",
     "ootd_core.images",
-    "ootd_core.labels",
+    "ootd_core.masks.labels",
     "ootd_core.latents",
     "ootd_core.masks",
-    "ootd_core.weight_files",
-    "ootd_core.weights",
+    "ootd_core.checkpoints.reading",
+    "ootd_core.checkpoints.catalogue",
     "humanparse",
     "openpose",
 )

@@ -6,13 +6,13 @@ import pytest
 from cli.demo import load_samples
 from cli.places import MINI_MODEL, ROOT, SAMPLES
 from cli.studio import Studio
-from ootd_core.agnostic import MaskMode, agnostic_mask
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints import load_networks
-from ootd_core.evaluation.held_out import dress_doll, garment_labels
+from ootd_core.checkpoints.networks import load_networks
+from ootd_core.datasets.paper_dolls.sample import draw_sample
+from ootd_core.evaluation.dolls import dress_doll, garment_labels
 from ootd_core.evaluation.metrics import Figures, average, compare
-from ootd_core.images import load_image
-from ootd_core.training.paper_dolls.sample import draw_sample
+from ootd_core.images.files import load_image
+from ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from openpose import detect_people
 
 DOLLS = range(200, 206)  # held out; others than the sample pictures

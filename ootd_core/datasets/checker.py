@@ -13,11 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..categories import Category
-from .damage import FileMissing, WrongSize
 from .open import Layout, list_pairs
 from .pairs_file import PAIRINGS, SPLITS, Pairing, Split
 from .photographs import SHAPE_TOLERANCE, Listing, Pair, check_shape, read_picture
-from .sample import UnusableSample
+from .sample import FileMissing, UnusableSample, WrongSize
 
 OnPair = Callable[[int, int], None]
 """Called after each pair: how many are read, and of how many."""

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from itertools import count
 
 from ..categories import Category
-from ..training.paper_dolls.sample import category_of, draw_sample
 from .pairs_file import Split
+from .paper_dolls.sample import category_of, draw_sample
 from .sample import TryOnSample
 
 FIRST_SEEDS: dict[Split, int] = {"train": 1_000_000, "test": 0}

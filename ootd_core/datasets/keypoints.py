@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..limbs import JOINTS
-from .damage import FileMissing, WrongSize
-from .sample import UnusableSample
+from ..masks.limbs import JOINTS
+from .sample import FileMissing, UnusableSample, WrongSize
 
 BODY_25 = 25
 BODY_25_MIDDLE_OF_HIPS = 8

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..fitting import Fit
-from ..labels import Label
-from .damage import FileMissing
-from .sample import UnusableSample
+from ..images.fitting import Fit
+from ..masks.labels import Label
+from .sample import FileMissing, UnusableSample
 
 VITON_HD_TO_ATR: tuple[Label, ...] = (
     Label.BACKGROUND,  # 0 background

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..categories import Category
-from ..fitting import Fit, fit_image, fit_points, prepare_garment
-from ..images import load_image
-from .damage import FileMissing, WrongSize
-from .label_maps import fit_label_map
-from .sample import TryOnSample, UnusableSample
+from ..images.files import load_image
+from ..images.fitting import Fit, fit_image, fit_points, prepare_garment, unfit_points
+from .label_maps import fit_label_map, unfit_label_map
+from .sample import FileMissing, TryOnSample, UnusableSample, WrongSize
 
 SHAPE_TOLERANCE = 0.03
 """How much the shapes (width over height) of a picture and its label map may differ."""
@@ -155,3 +154,20 @@ def check_shape(path: Path, labels: NDArray[np.uint8], height: int, width: int) 
             f"{path} is {columns}x{rows} pixels, which is not the shape of its picture "
             f"({width}x{height})."
         )
+
+
+def perceive(
+    pair: Pair, perception: Perception, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """See the person of a pair on a canvas of `size` (height, width), as at inference.
+
+    Returns labels uint8 [H,W] and keypoints float32 [18,3], both at the picture's own size.
+    Raises UnusableSample where the picture cannot be read or shows nobody.
+    """
+    canvas, fit = fit_image(read_picture(pair.person), *size)
+    labels = unfit_label_map(perception.labels(canvas), fit)
+    keypoints = perception.keypoints(canvas)
+    if keypoints is None or not labels.any():
+        raise UnusableSample(f"No person was found in {pair.person}.")
+    own = np.where(keypoints[:, 2:] > 0, unfit_points(keypoints, fit), 0.0)
+    return labels, own.astype(np.float32)

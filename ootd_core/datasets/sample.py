@@ -22,7 +22,7 @@ class UnusableSample(ValueError):  # noqa: N818 - it is the sample that is wrong
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryOnSample:
     """person: uint8 RGB [H,W,3], whose clothes are hidden. garment: uint8 RGB [H,W,3], laid flat.
-    labels: uint8 [H,W], ATR labels of person (ootd_core.labels). keypoints: float32 [18,3], rows
+    labels: uint8 [H,W], ATR labels of person (masks.labels). keypoints: float32 [18,3], rows
     (x, y, confidence) in pixels of person. truth: uint8 RGB [H,W,3], the person in the garment, or
     None where no such picture exists."""
 
@@ -51,3 +51,11 @@ class TryOnDataset(Protocol):
     def __getitem__(self, index: int) -> TryOnSample:
         """Read a sample. Raises UnusableSample."""
         ...
+
+
+class FileMissing(UnusableSample):
+    """A file of the sample is not there."""
+
+
+class WrongSize(UnusableSample):
+    """A file of the sample belongs to a picture of another size or shape."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from ..checkpoint_writer import write_whole
+from ..checkpoints.writing import write_whole
 
 logger = logging.getLogger(__name__)
 CHUNK = 1 << 20

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..weight_files import read_state_dict
+from ..checkpoints.reading import read_state_dict
 
 CLASSIFIER = "fc."
 Pool = Literal["average", "maximum"]

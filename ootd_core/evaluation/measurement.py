@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..checkpoints import Networks
+from ..checkpoints.networks import Networks
 from ..datasets.sample import TryOnDataset
 from .features import FeatureNetworks
 from .scores import Judged, SampleScores, Scorer, SetScores

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..masks import BoolMask
+from ..masks.morphology import BoolMask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..weight_files import read_state_dict
+from ..checkpoints.reading import read_state_dict
 from .inception import fill
 
 CHANNELS = (64, 192, 384, 256, 256)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoint_writer import write_whole
+from ..checkpoints.writing import write_whole
 from .report import Column, measured
 from .scores import SetScores
 

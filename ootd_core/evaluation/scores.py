@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..categories import Category
-from ..masks import BoolMask
+from ..masks.morphology import BoolMask
 from .distances import set_distances
 from .features import FeatureNetworks
 from .metrics import colour_error, level_error, masked_psnr, masked_ssim, whole_ssim

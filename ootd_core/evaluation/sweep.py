@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint_writer import save_json
+from ..checkpoints.writing import save_json
 from .plots import curves
 from .report import plain, table
 from .scores import ALL, SetScores

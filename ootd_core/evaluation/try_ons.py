@@ -19,17 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..agnostic import MaskMode, agnostic_mask
 from ..categories import Variant, check_category
-from ..checkpoint_files import locate
-from ..checkpoint_writer import save_json, write_whole
-from ..checkpoints import Networks
+from ..checkpoints.integrity import file_stamp
+from ..checkpoints.locating import locate
+from ..checkpoints.networks import Networks
+from ..checkpoints.writing import save_json, write_whole
 from ..datasets.photographs import Photographs
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
-from ..file_stamps import file_stamp
-from ..fitting import fit_image
-from ..images import load_image, paste_back
-from ..masks import BoolMask
+from ..images.compositing import paste_back
+from ..images.files import load_image
+from ..images.fitting import fit_image
+from ..masks.agnostic import MaskMode, agnostic_mask
+from ..masks.morphology import BoolMask
 from ..pipeline import TryOnPipeline
 from ..request import TryOnRequest
 from ..sampling import Sampler

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint_writer import write_whole
+from ..checkpoints.writing import write_whole
 
 logger = logging.getLogger(__name__)
 WINDOW = 50

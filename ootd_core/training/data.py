@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..categories import CATEGORIES
-from ..checkpoints import Networks
-from ..datasets.augment import Augmentation, augment
+from ..checkpoints.integrity import file_stamp
+from ..checkpoints.networks import Networks
+from ..datasets.augmentation import Augmentation, augment
 from ..datasets.dolls import DRAWING, PaperDolls
-from ..datasets.hiding import MaskOptions, training_mask
 from ..datasets.photographs import Photographs
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
-from ..datasets.skipping import Skipping
-from ..file_stamps import file_stamp
-from ..masks import BoolMask
+from ..datasets.training_masks import MaskOptions, training_mask
+from ..datasets.usable_samples import Skipping
+from ..masks.morphology import BoolMask
 from .latent_cache import LatentCache, encoders_fingerprint, key_of
 from .latents import TryOnLatents, blank_latents, encode_pictures
 from .tryon import Draw

@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..checkpoint_writer import write_whole
-from ..checkpoints import Networks
+from ..checkpoints.networks import Networks
+from ..checkpoints.writing import write_whole
 from .latents import TryOnLatents
 
 logger = logging.getLogger(__name__)

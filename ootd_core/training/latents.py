@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..categories import Category, Variant
-from ..checkpoints import Networks
+from ..checkpoints.networks import Networks
 from ..conditioning import TEXT_TOKENS, encode_prompt
-from ..images import to_tensor
+from ..images.tensors import to_tensor
 from ..latents import SCALE, agnostic_image, encode
-from ..masks import BoolMask
+from ..masks.morphology import BoolMask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

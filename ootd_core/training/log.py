@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..checkpoint_writer import write_whole
+from ..checkpoints.writing import write_whole
 
 
 class Log:

@@ -17,12 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ..checkpoint_writer import write_whole
+from ..checkpoints.reading import read_state_dict
+from ..checkpoints.writing import write_whole
 from ..fusion import transformer_blocks
-from ..weight_files import read_state_dict
 
 if TYPE_CHECKING:
-    from ..checkpoints import Networks
+    from ..checkpoints.networks import Networks
 
 LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
 PREFIX = "lora_unet_"

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from ..categories import Variant
-from ..checkpoint_writer import save_part, unet_folder, write_whole
-from ..checkpoints import Networks
-from ..weights import FILES, UNET_FOLDERS, Part, find
+from ..checkpoints.catalogue import FILES, UNET_FOLDERS, Part, find
+from ..checkpoints.networks import Networks
+from ..checkpoints.writing import save_part, unet_folder, write_whole
 
 
 def copy_parts(parts: Path, out: Path) -> None:

@@ -17,10 +17,10 @@ from types import NoneType
 from typing import Any, TypedDict, get_args, get_type_hints
 
 from ..categories import Variant
-from ..checkpoints import DTYPES
-from ..datasets.augment import Augmentation
-from ..datasets.hiding import MaskOptions
+from ..checkpoints.networks import DTYPES
+from ..datasets.augmentation import Augmentation
 from ..datasets.open import Layout
+from ..datasets.training_masks import MaskOptions
 from ..latents import SCALE
 from .loop import LoopSettings
 

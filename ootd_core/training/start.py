@@ -14,11 +14,11 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from ..categories import Variant
-from ..checkpoint_files import PartFiles, locate
-from ..checkpoints import Networks, load_networks, load_unet, with_encoders
-from ..module_filling import build_module, fill_module, unfit
-from ..weight_files import read_state_dict
-from ..weights import Part
+from ..checkpoints.catalogue import Part
+from ..checkpoints.locating import PartFiles, locate
+from ..checkpoints.modules import build_module, fill_module, unfit
+from ..checkpoints.networks import Networks, load_networks, load_unet, with_encoders
+from ..checkpoints.reading import read_state_dict
 from .ldm_names import diffusers_unet, unet_config
 
 WEIGHTS = (

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..categories import CATEGORIES
-from ..checkpoint_writer import save_json
-from ..checkpoints import DTYPES
+from ..checkpoints.networks import DTYPES
+from ..checkpoints.writing import save_json
 from ..datasets.open import open_dataset
 from ..datasets.pairs_file import Split
 from ..datasets.photographs import Perception

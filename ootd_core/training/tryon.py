@@ -21,7 +21,7 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..checkpoints import Networks
+from ..checkpoints.networks import Networks
 from ..fusion import Fusion, prepare, record, transformer_blocks
 from .latents import TryOnLatents
 from .lora import Adapters

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from ..categories import CATEGORIES
-from ..checkpoints import Networks
+from ..checkpoints.networks import Networks
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
-from ..datasets.skipping import Skipping
+from ..datasets.usable_samples import Skipping
 from ..evaluation.metrics import masked_psnr, masked_ssim
 from ..evaluation.try_ons import DressSettings, dress, mask_of
-from ..masks import BoolMask
+from ..masks.morphology import BoolMask
 from ..pipeline import TryOnPipeline
 
 Picture = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from cli.dataset import parse_size
 from cli.places import MINI_MODEL
 from ootd_core.categories import Category
 from ootd_core.datasets.open import open_dataset
-from ootd_core.labels import Label
+from ootd_core.masks.labels import Label
 from tests.ootd_core.datasets.trees import (
     doll,
     save_jpeg,

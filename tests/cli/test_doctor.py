@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from cli import doctor
 from cli.doctor import Package, check_comfyui, check_package, check_torchvision, report
-from cli.finding import Finding, State
-from cli.model_folder import examine
+from cli.model_folder import Finding, State, examine
 from tests.model_folder import LFS_POINTER, make_model_folder, truncate, unet
 
 RUNNER = CliRunner()

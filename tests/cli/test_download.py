@@ -10,7 +10,7 @@ import pytest
 
 from cli.download import State, fetch, matches
 from ootd_core.categories import Variant
-from ootd_core.weights import WeightFile, files_for
+from ootd_core.checkpoints.catalogue import WeightFile, files_for
 from tests.cli.hub import LARGE, Hub, serve, url_path
 
 FILES = [replace(file, sha256=None) for file in files_for(Variant.HALF_BODY)]
@@ -189,7 +189,7 @@ def test_the_environment_names_the_mirror_and_can_forbid_it(hub: Hub, tmp_path: 
     """huggingface_hub reads its environment when it is imported, hence the other process."""
     code = (
         "import sys; from pathlib import Path; from dataclasses import replace;"
-        "from cli.download import fetch; from ootd_core.weights import FILES;"
+        "from cli.download import fetch; from ootd_core.checkpoints.catalogue import FILES;"
         "fetch([f for f in FILES if 'vae' in f.path], Path(sys.argv[1]));"
         "print('without torch' if 'torch' not in sys.modules else '')"
     )

@@ -19,7 +19,7 @@ from ootd_core.evaluation import features
 from ootd_core.evaluation.feature_files import ALEXNET, INCEPTION
 from ootd_core.evaluation.inception import InceptionFeatures
 from ootd_core.evaluation.perceptual import AlexNetStages
-from ootd_core.images import load_image
+from ootd_core.images.files import load_image
 from tests.ootd_core.datasets.trees import (
     DrawnPerception,
     write_dress_code,

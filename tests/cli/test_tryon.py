@@ -16,7 +16,7 @@ from cli.__main__ import main
 from cli.places import MINI_MODEL, SAMPLES
 from cli.studio import DressOptions, Studio
 from ootd_core.categories import Category, Variant
-from ootd_core.images import load_image
+from ootd_core.images.files import load_image
 
 
 class Refuse(Protocol):

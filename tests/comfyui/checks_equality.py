@@ -68,7 +68,7 @@ def _forward(inside: Inside, name: str, folder: Path, variant: str) -> str:
 
 
 def _unets(inside: Inside, folder: Path, variant: str) -> tuple[Any, Any]:
-    files = inside.module("ootd_core.checkpoint_files")
+    files = inside.module("ootd_core.checkpoints.locating")
     native = inside.module("nodes.native_networks")
     chosen = inside.module("nodes.loader").VARIANTS[variant]
     paths = files.locate(folder, chosen)

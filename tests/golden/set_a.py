@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ootd_core.categories import LABEL_PROMPTS, Category, Variant
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.conditioning import combine, encode_garment_image, encode_label
 from ootd_core.fusion import Fusion, prepare, record
-from ootd_core.images import to_tensor
+from ootd_core.images.tensors import to_tensor
 from ootd_core.latents import Repaint, agnostic_image, binary_mask, decode, encode
 from ootd_core.pipeline import PersonLatents, TryOnPipeline
 from ootd_core.request import TryOnRequest

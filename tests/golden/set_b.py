@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ootd_core.categories import Category, Variant
-from ootd_core.reference_mask import reference_mask
+from ootd_core.masks.reference import reference_mask
 from tests.golden.case import CaseResult, measured_case
 
 MASK_TOLERANCE = 0.005

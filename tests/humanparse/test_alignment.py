@@ -3,12 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanparse.alignment import (
-    SUBPIXELS,
-    Axis,
-    axis_taps,
-    network_pixels_per_image_pixel,
-)
+from humanparse.alignment import SUBPIXELS, Axis, axis_taps, network_pixels_per_image_pixel
 
 lengths = st.integers(2, 1500)
 axes = st.sampled_from([0, 1])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from humanparse.labels import LIP_TO_ATR, VITON_HD_TO_ATR, AtrLabel, LipLabel, relabel
-from ootd_core.labels import Label
+from ootd_core.masks.labels import Label
 
 
 def test_label_values_are_those_of_the_core() -> None:

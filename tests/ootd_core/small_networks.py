@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints.networks import Networks, load_networks
 
 FOLDER = Path(__file__).parents[1] / "golden" / "A" / "checkpoints"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ootd_core.images import to_tensor
+from ootd_core.images.tensors import to_tensor
 from ootd_core.latents import (
     Repaint,
     agnostic_image,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ootd_core import pipeline as pipeline_module
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.latents import Repaint
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest

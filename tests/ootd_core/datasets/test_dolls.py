@@ -4,7 +4,7 @@ import pytest
 from ootd_core.categories import Category
 from ootd_core.datasets.dolls import FIRST_SEEDS, PaperDolls
 from ootd_core.datasets.open import Layout, open_dataset
-from ootd_core.training.paper_dolls.sample import category_of, draw_sample
+from ootd_core.datasets.paper_dolls.sample import category_of, draw_sample
 
 
 def test_a_doll_is_the_one_that_its_seed_draws() -> None:

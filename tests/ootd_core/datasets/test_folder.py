@@ -7,9 +7,9 @@ import pytest
 
 from ootd_core.categories import Category
 from ootd_core.datasets.open import Layout, layout_of, list_pairs, open_dataset
-from ootd_core.datasets.perceiving import perceive
+from ootd_core.datasets.photographs import perceive
 from ootd_core.datasets.sample import UnusableSample
-from ootd_core.labels import Label
+from ootd_core.masks.labels import Label
 from tests.ootd_core.datasets.trees import SIZE, DrawnPerception, doll, save_jpeg, write_folder
 
 

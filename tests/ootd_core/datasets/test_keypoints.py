@@ -4,13 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ootd_core.datasets.damage import FileMissing, WrongSize
 from ootd_core.datasets.keypoints import read_dress_code, read_openpose
-from ootd_core.datasets.sample import UnusableSample
+from ootd_core.datasets.sample import FileMissing, UnusableSample, WrongSize
 from openpose import load_people
 from openpose.skeleton import BODY_25_ROWS
 from tests.ootd_core.datasets.trees import as_body_25, save_openpose
-from tests.ootd_core.drawn_person import keypoints
+from tests.ootd_core.masks.drawn_person import keypoints
 
 HEIGHT, WIDTH = 512, 384
 

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from humanparse import VITON_HD_TO_ATR as PARSER_TABLE
-from ootd_core.datasets.damage import FileMissing
 from ootd_core.datasets.label_maps import (
     ATR,
     VITON_HD_TO_ATR,
@@ -13,9 +12,9 @@ from ootd_core.datasets.label_maps import (
     read_label_map,
     unfit_label_map,
 )
-from ootd_core.datasets.sample import UnusableSample
-from ootd_core.fitting import Fit, fit_image
-from ootd_core.labels import Label
+from ootd_core.datasets.sample import FileMissing, UnusableSample
+from ootd_core.images.fitting import Fit, fit_image
+from ootd_core.masks.labels import Label
 from tests.ootd_core.datasets.trees import ATR_TO_LIP, save_indices
 
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from ootd_core.categories import Category
-from ootd_core.datasets.damage import WrongSize
 from ootd_core.datasets.open import Layout, layout_of, list_pairs, open_dataset
-from ootd_core.datasets.sample import UnusableSample
-from ootd_core.labels import Label
+from ootd_core.datasets.sample import UnusableSample, WrongSize
+from ootd_core.masks.labels import Label
 from tests.ootd_core.datasets.trees import (
     SIZE,
     VITON_HD_FOLDERS,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ootd_core.categories import Category
-from ootd_core.labels import Label
-from ootd_core.training.paper_dolls.sample import DollSample, draw_sample
+from ootd_core.datasets.paper_dolls.sample import DollSample, draw_sample
+from ootd_core.masks.labels import Label
 
 SIZE = (128, 96)
 VITON_HD_FOLDERS = {

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from ootd_core.categories import Category
+from ootd_core.datasets.paper_dolls.sample import draw_sample
 from ootd_core.datasets.sample import TryOnSample, UnusableSample
-from ootd_core.training.paper_dolls.sample import draw_sample
 
 HEIGHT, WIDTH = 128, 96
 CATEGORIES = (Category.UPPER, Category.LOWER, Category.DRESS, Category.UPPER)

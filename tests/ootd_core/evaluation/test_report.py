@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ootd_core.agnostic import MaskMode
 from ootd_core.evaluation.feature_files import ALEXNET, INCEPTION
 from ootd_core.evaluation.features import FeatureNetworks
 from ootd_core.evaluation.plots import bars, curves
@@ -13,6 +12,7 @@ from ootd_core.evaluation.protocol import PROTOCOL
 from ootd_core.evaluation.report import COLUMNS, head, not_measured, plain, table
 from ootd_core.evaluation.scores import SetScores
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
+from ootd_core.masks.agnostic import MaskMode
 
 NOTHING = SetScores(
     pictures=2,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ootd_core.categories import Category, Variant
-from ootd_core.datasets.augment import Augmentation
+from ootd_core.datasets.augmentation import Augmentation
 from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.datasets.open import open_dataset
 from ootd_core.datasets.photographs import Photographs

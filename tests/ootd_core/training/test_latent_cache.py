@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints import load_networks
+from ootd_core.checkpoints.networks import load_networks
 from ootd_core.training.latent_cache import LatentCache, encoders_fingerprint, key_of
 from ootd_core.training.latents import TryOnLatents
 from tests.ootd_core.small_networks import FOLDER, small_networks

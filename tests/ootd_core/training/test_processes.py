@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints import load_networks
+from ootd_core.checkpoints.networks import load_networks
 from ootd_core.training.log import Log
 from ootd_core.training.states import States, read_tensors
 from tests.ootd_core.training.forks import Forks

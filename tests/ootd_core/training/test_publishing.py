@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints import load_networks
+from ootd_core.checkpoints.networks import load_networks
 from ootd_core.training import publishing
 from ootd_core.training.publishing import copy_parts, publish, published_steps
 from tests.ootd_core.small_networks import FOLDER

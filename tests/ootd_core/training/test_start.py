@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoint_writer import save_part
+from ootd_core.checkpoints.writing import save_part
 from ootd_core.training.ldm_names import diffusers_name
 from ootd_core.training.start import load_start, widened
 from tests.ootd_core.small_networks import FOLDER

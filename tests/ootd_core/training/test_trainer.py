@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints import load_networks
+from ootd_core.checkpoints.networks import load_networks
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.training.settings import read_settings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints import Networks, load_networks
+from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.fusion import Fusion
 from ootd_core.training.latents import TryOnLatents, blank_latents
 from ootd_core.training.tryon import (

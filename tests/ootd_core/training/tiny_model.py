@@ -7,8 +7,8 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoint_writer import save_part, unet_folder
-from ootd_core.weights import Part
+from ootd_core.checkpoints.catalogue import Part
+from ootd_core.checkpoints.writing import save_part, unet_folder
 from tests.ootd_core.small_networks import FOLDER
 
 PROMPT_CHANNELS = 32

@@ -1,0 +1,8 @@
+"""Everything that makes the small bundled checkpoint, from nothing but drawn people.
+
+autoencoder   the VAE
+networks      the untrained parts: both UNets, CLIP towers, tokenizer, noise schedule
+parser        the human parser pair, exported to ONNX
+pose          the pose network
+doll_latents  paper dolls as latents: a growing set, small pictures first
+"""

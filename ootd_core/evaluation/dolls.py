@@ -1,0 +1,119 @@
+"""Held-out dolls: drawn people that no training saw, whose true picture is known.
+
+full: the try-on. ceiling: what the autoencoder makes of the true picture, the best that any
+denoiser over its latents can reach. no fusion: the garment is known by its prompt alone. no
+garment: the outfitting UNet reads zeros. Masks come from the drawn label maps and keypoints, so
+that the networks under test are the denoising ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..categories import Category
+from ..checkpoints.networks import Networks
+from ..datasets.paper_dolls.sample import DollSample, draw_sample
+from ..images.tensors import to_images, to_tensor
+from ..latents import SCALE, decode, encode_scaled
+from ..masks.agnostic import MaskMode, agnostic_mask
+from ..masks.labels import Label
+from ..pipeline import TryOnPipeline
+from ..request import TryOnRequest
+from .features import FeatureNetworks
+from .scores import Judged, Scorer
+
+ABLATIONS = ("full", "no fusion", "no garment")
+COLUMNS = ("ceiling", *ABLATIONS)
+GARMENT_LABELS: dict[Category, tuple[Label, ...]] = {
+    Category.UPPER: (Label.UPPER_CLOTHES,),
+    Category.LOWER: (Label.PANTS, Label.SKIRT),
+    Category.DRESS: (Label.DRESS,),
+}
+"""How the drawing labels its garments."""
+OnDoll = Callable[[DollSample, dict[str, NDArray[np.uint8]]], None]
+
+
+def measure_dolls(
+    networks: Networks,
+    seeds: range,
+    features: FeatureNetworks,
+    *,
+    steps: int,
+    guidance: float,
+    mask_mode: MaskMode,
+    ablations: bool,
+    on_doll: OnDoll | None = None,
+) -> dict[str, Scorer]:
+    """Dress the dolls of these seeds and judge the pictures, by COLUMNS' names.
+
+    `on_doll` sees each doll and the pictures of `dress_doll`. Colour is measured where the garment
+    is drawn; dolls that show nothing of it inside the mask are passed over.
+    """
+    height = SCALE * int(networks.tryon_unet.config["sample_size"])
+    scorers = {name: Scorer(features) for name in COLUMNS}
+    for seed in seeds:
+        doll = draw_sample(seed, height=height, width=height * 3 // 4)
+        pictures = dress_doll(networks, doll, steps, guidance, mask_mode, ablations=ablations)
+        mask = pictures["mask"].astype(bool)
+        worn = mask & np.isin(doll.truth_labels, garment_labels(doll))
+        if worn.any():
+            for name in set(scorers) & set(pictures):
+                scorers[name].add(
+                    Judged(
+                        name=f"doll-{seed}",
+                        category=doll.category,
+                        picture=pictures[name],
+                        person=doll.person,
+                        truth=doll.truth,
+                        mask=mask,
+                        region=worn,
+                    )
+                )
+        if on_doll is not None:
+            on_doll(doll, pictures)
+    return {name: scorer for name, scorer in scorers.items() if scorer.samples}
+
+
+def garment_labels(doll: DollSample) -> list[Label]:
+    """Label map values of the doll's category."""
+    return list(GARMENT_LABELS[doll.category])
+
+
+def dress_doll(
+    networks: Networks,
+    doll: DollSample,
+    steps: int,
+    guidance: float,
+    mask_mode: MaskMode,
+    *,
+    ablations: bool,
+) -> dict[str, NDArray[np.uint8]]:
+    """Return pictures uint8 [H,W,3] by name, and the mask [H,W] of 0 and 1 as "mask"."""
+    mask = agnostic_mask(
+        doll.labels,
+        doll.keypoints,
+        category=doll.category,
+        variant=networks.variant,
+        mode=mask_mode,
+    ).mask
+    request = TryOnRequest(
+        person=doll.person,
+        garment=doll.garment,
+        mask=mask,
+        category=doll.category,
+        steps=steps,
+        guidance=guidance,
+        seed=doll.seed,
+    )
+    truth = decode(networks.vae, encode_scaled(networks.vae, to_tensor(doll.truth)))
+    pictures = {"mask": mask.astype(np.uint8), "ceiling": to_images(truth)[0]}
+    pipeline = TryOnPipeline(networks)
+    pictures["full"] = pipeline(request)[0]
+    if ablations:
+        pictures["no fusion"] = pipeline(replace(request, fusion=False))[0]
+        pictures["no garment"] = pipeline(replace(request, zero_garment=True))[0]
+    return pictures

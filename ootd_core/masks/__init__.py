@@ -1,0 +1,8 @@
+"""Which pixels are repainted.
+
+agnostic      label map and keypoints in, mask out: `agnostic_mask` and its modes
+reference     the same as the original implementation computes it
+limbs         arms and legs as regions of a picture
+labels        the label map's values, and what they mean for each category
+morphology    checking, growing, feathering and cleaning a mask
+"""

@@ -1,0 +1,285 @@
+"""Which pixels of the person are repainted: label map and keypoints in, mask out.
+
+The mask must be large enough that the old garment does not decide the new one's shape, and must
+leave alone what makes the picture this person: face, hands, shoes, the other garment. Three modes
+answer that: `robust` (default) follows the geometry that the networks were trained with but not
+the original implementation's defects, `faithful` is that implementation number for number, and
+`hide_old_garment` covers whole limbs, so that long sleeves or trousers leave no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..categories import Category, Variant
+from . import reference as reference
+from .labels import HEAD, KEPT, REPLACED, Label
+from .limbs import (
+    ARM_WIDTHS,
+    ARMS,
+    HIPS,
+    LEGS,
+    NECK,
+    Skeleton,
+    arm_stroke,
+    convex_hull,
+    hand_of,
+    legs_region,
+    torso_region,
+)
+from .morphology import BoolMask, drop_specks, fill_holes, grow_mask, pieces_of
+
+# Pixels at a height of 512, as all lengths of the mask's geometry.
+HIDING_GARMENT_MARGIN = 16
+HIDING_ARM_WIDTH, HIDING_ARM_MARGIN = 72, 12
+TORSO_MARGIN = 24
+SPECK = 30  # area: smaller pieces of a label are noise of the parser
+PIECE = 150  # area: smaller pieces of the mask are not worth repainting
+
+MIN_PERSON_SHARE = 0.005  # of the picture's pixels
+MIN_PERSON_JOINTS = 4
+
+
+class MaskMode(StrEnum):
+    """How the mask is drawn."""
+
+    FAITHFUL = "faithful"
+    ROBUST = "robust"
+    HIDE_OLD_GARMENT = "hide_old_garment"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgnosticMask:
+    """The pixels to repaint, and what the mask had to do without.
+
+    mask: bool [H, W]; missing: names of the joints that this category and mode would have used;
+    warnings: sentences for the user.
+    """
+
+    mask: BoolMask
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def agnostic_mask(
+    label_map: NDArray[np.uint8],
+    keypoints: NDArray[np.floating] | None,
+    *,
+    category: Category,
+    variant: Variant,
+    mode: MaskMode = MaskMode.ROBUST,
+    grow: int = 0,
+    keep: Collection[Label] = (),
+    keep_mask: BoolMask | None = None,
+) -> AgnosticMask:
+    """The mask for putting a garment of `category` on the person of a picture [H, W].
+
+    Args:
+        label_map: uint8 [H, W], `Label` values.
+        keypoints: [18, 3], x and y in pixels of the label map, confidence (0 is missing); without
+            them the mask follows the label map alone and says so.
+        variant: the networks that will be used; they were trained with different arm widths.
+        grow: pixels by which the mask is grown (never over what is kept) or, if negative, shrunk.
+        keep: labels that stay as they are, besides those that `category` leaves alone.
+        keep_mask: bool [H, W], further pixels that stay.
+
+    Raises:
+        ValueError: unusable label map or keypoints, no person in the picture, or nothing that
+            a garment of this category could replace.
+    """
+    _check_label_map(label_map)
+    if keep_mask is not None and keep_mask.shape != label_map.shape:
+        raise ValueError(
+            f"The region to keep is {list(keep_mask.shape)} (height, width) but its picture is "
+            f"{list(label_map.shape)}: they must have the same size."
+        )
+    height, width = label_map.shape
+    skeleton = Skeleton.of(keypoints, height, width)
+    if (
+        np.count_nonzero(label_map) < MIN_PERSON_SHARE * label_map.size
+        and skeleton.known.sum() < MIN_PERSON_JOINTS
+    ):
+        raise ValueError(
+            "No person was found in the picture: use one that shows a person, or supply a mask."
+        )
+    if mode is MaskMode.FAITHFUL:
+        mask, kept = _faithful(label_map, skeleton, category, variant)
+    else:
+        labels = _one_person(label_map, skeleton)
+        hide = mode is MaskMode.HIDE_OLD_GARMENT
+        mask, kept = _robust(labels, skeleton, category, variant, hide=hide)
+    mask = _adjust(mask, kept, grow)
+    mask &= ~np.isin(label_map, list(keep))
+    if keep_mask is not None:
+        mask &= ~keep_mask
+    if not mask.any():
+        names = ", ".join(sorted(label.name.lower() for label in REPLACED[category]))
+        raise ValueError(
+            f"Nothing is left to replace for a garment of category '{category}' (looked for: "
+            f"{names.replace('_', ' ')}): choose another category, keep less, or supply a mask."
+        )
+    missing = skeleton.missing(_joints_used(category, mode))
+    return AgnosticMask(mask=mask, missing=missing, warnings=_warnings(skeleton, missing, mode))
+
+
+def _check_label_map(label_map: NDArray[np.uint8]) -> None:
+    if label_map.ndim != 2 or label_map.dtype != np.uint8:
+        raise ValueError(
+            f"A label map is uint8 [height, width], not {label_map.dtype} {list(label_map.shape)}."
+        )
+    if label_map.max(initial=0) > max(Label):
+        raise ValueError(
+            f"The label map holds {label_map.max()}, but ATR labels end at {max(Label)}: "
+            "it uses another labelling."
+        )
+
+
+def _faithful(
+    label_map: NDArray[np.uint8], skeleton: Skeleton, category: Category, variant: Variant
+) -> tuple[BoolMask, BoolMask]:
+    """The mask and what it keeps, computed at 512x384 and brought back by nearest pixel."""
+    height, width = label_map.shape
+    points = np.where(skeleton.known[:, None], skeleton.points, 0.0)
+    points = points * [reference.WIDTH / width, reference.HEIGHT / height]
+    result = reference.reference_mask(label_map, points, category=category, variant=variant)
+
+    def resized(mask: BoolMask) -> BoolMask:
+        image = Image.fromarray(mask.astype(np.uint8))
+        return np.array(image.resize((width, height), Image.Resampling.NEAREST)).astype(bool)
+
+    return resized(result.mask), resized(result.kept)
+
+
+def _robust(
+    labels: NDArray[np.uint8],
+    skeleton: Skeleton,
+    category: Category,
+    variant: Variant,
+    *,
+    hide: bool,
+) -> tuple[BoolMask, BoolMask]:
+    """The mask and what it keeps; with `hide` it covers the limbs whole."""
+    scale = skeleton.scale
+    speck = SPECK * scale**2
+    clothes = drop_specks(np.isin(labels, list(REPLACED[category])), speck)
+    kept = drop_specks(np.isin(labels, list(KEPT[category])), speck)
+    region = grow_mask(clothes, round(reference.GARMENT_MARGIN * scale))
+    if category is not Category.LOWER:
+        neck = grow_mask(labels == Label.NECK, round(reference.NECK_MARGIN * scale))
+        region |= neck & ~np.isin(labels, list(HEAD))
+        if hide or not clothes.any():
+            region |= torso_region(skeleton, TORSO_MARGIN)
+        for label in ARMS:
+            arm, hand = _arm_and_hand(labels, label, skeleton, clothes, variant, hide=hide)
+            region |= arm
+            kept |= hand
+    if category is not Category.UPPER and (hide or not clothes.any()):
+        legs = legs_region(skeleton, _lowest_row(labels))
+        region |= legs if legs.any() else convex_hull(clothes)
+    if hide:
+        region |= grow_mask(clothes, round(HIDING_GARMENT_MARGIN * scale))
+    mask = fill_holes(region & ~kept) & ~kept
+    return drop_specks(mask, PIECE * scale**2), kept
+
+
+def _arm_and_hand(
+    labels: NDArray[np.uint8],
+    label: Label,
+    skeleton: Skeleton,
+    clothes: BoolMask,
+    variant: Variant,
+    *,
+    hide: bool,
+) -> tuple[BoolMask, BoolMask]:
+    """What of one arm may be repainted [H, W], and its hand [H, W]."""
+    margin = HIDING_ARM_MARGIN if hide else reference.ARM_MARGIN
+    skin = drop_specks(labels == label, SPECK * skeleton.scale**2)
+    hand = hand_of(
+        skeleton,
+        label,
+        skin=skin,
+        clothes=clothes,
+        shoulder_hint=_neck_point(labels, skeleton),
+        width=ARM_WIDTHS[variant],
+    )
+    width = HIDING_ARM_WIDTH if hide else ARM_WIDTHS[variant]
+    arm = arm_stroke(skeleton, label, width + 2 * margin, beyond=margin)
+    return arm | grow_mask(skin & ~hand, round(margin * skeleton.scale)), hand
+
+
+def _one_person(label_map: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.uint8]:
+    """The label map without other people: without pieces that stand beside the person.
+
+    The person's pieces are those with a known joint (the largest one if there is none); a piece
+    above or below them belongs to the person as well.
+    """
+    body = grow_mask(label_map > 0, max(round(3 * skeleton.scale), 1))
+    pieces, sizes = pieces_of(body)
+    if len(sizes) < 2:
+        return label_map
+    height, width = label_map.shape
+    x, y = skeleton.points[skeleton.known].astype(np.int64).T
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    own = np.unique(pieces[y[inside], x[inside]])
+    own = own[own > 0]
+    if len(own) == 0:
+        own = np.array([int(sizes.argmax()) + 1])
+    columns = np.any(np.isin(pieces, own), axis=0)
+    others = np.setdiff1d(np.arange(1, len(sizes) + 1), own)
+    in_line = [i for i in others if columns[np.any(pieces == i, axis=0)].mean() >= 0.5]
+    return np.where(np.isin(pieces, [*own, *in_line]), label_map, Label.BACKGROUND).astype(np.uint8)
+
+
+def _neck_point(labels: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.float64]:
+    """Where the neck is (x, y), by its joint or the middle of face and neck; else top centre."""
+    if skeleton.known[NECK]:
+        return skeleton.points[NECK]
+    ys, xs = np.nonzero(np.isin(labels, [Label.NECK, Label.FACE]))
+    if len(ys) == 0:
+        return np.array([labels.shape[1] / 2, 0.0])
+    return np.array([xs.mean(), ys.mean()])
+
+
+def _lowest_row(labels: NDArray[np.uint8]) -> float:
+    """The last row of lower clothes or legs; the picture's last row if there are none."""
+    below = REPLACED[Category.LOWER] | {Label.DRESS}
+    rows = np.flatnonzero(np.isin(labels, list(below)).any(axis=1))
+    return float(rows[-1]) if len(rows) else float(labels.shape[0])
+
+
+def _adjust(mask: BoolMask, kept: BoolMask, grow: int) -> BoolMask:
+    changed = grow_mask(mask, grow)
+    return mask | (changed & ~kept) if grow > 0 else changed
+
+
+def _joints_used(category: Category, mode: MaskMode) -> tuple[int, ...]:
+    arms = tuple(joint for joints in ARMS.values() for joint in joints)
+    legs = tuple(joint for joints in LEGS for joint in joints)
+    hiding = mode is MaskMode.HIDE_OLD_GARMENT
+    match category:
+        case Category.UPPER:
+            return arms + HIPS if hiding else arms
+        case Category.LOWER:
+            return legs if hiding else ()
+        case Category.DRESS:
+            return arms + legs if hiding else arms
+
+
+def _warnings(skeleton: Skeleton, missing: tuple[str, ...], mode: MaskMode) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    joints = ", ".join(missing)
+    if not skeleton.known.any():
+        return (f"No keypoints: the mask follows the label map alone (missing: {joints}).",)
+    if mode is MaskMode.FAITHFUL:
+        return (
+            f"Missing joints: {joints}. Mode '{mode}' draws a missing elbow or shoulder in the "
+            f"picture's corner; mode '{MaskMode.ROBUST}' does not.",
+        )
+    return (f"Missing joints: {joints}. The label map stands in for them.",)

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from humanparse import HumanParser
+from humanparse.labels import AtrLabel
+from humanparse.preprocess import network_input
+from mini.parser import ParsingTask, SmallParser, export_parsers, target_labels
+
+SIZE = (64, 64)
+
+
+def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A red block (clothes) below a green one (face) at a random place: picture, labels."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((64, 48, 3), 230, np.uint8)
+    labels = np.zeros((64, 48), np.uint8)
+    x, y = int(rng.integers(6, 16)), int(rng.integers(6, 16))
+    picture[y : y + 14, x : x + 20], labels[y : y + 14, x : x + 20] = (20, 200, 20), AtrLabel.FACE
+    picture[y + 14 : y + 40, x : x + 24] = (200, 20, 20)
+    labels[y + 14 : y + 40, x : x + 24] = AtrLabel.UPPER_CLOTHES
+    return picture, labels
+
+
+def draw_batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    pairs = [drawn(8 * step + index) for index in range(8)]
+    images = np.concatenate([network_input(picture, SIZE) for picture, _ in pairs])
+    targets = np.stack([target_labels(labels, SIZE) for _, labels in pairs])
+    return torch.from_numpy(images), torch.from_numpy(targets)
+
+
+def test_targets_lie_where_the_network_sees_the_picture() -> None:
+    picture, labels = drawn(0)
+    framed = network_input(picture, SIZE)[0]
+    target = target_labels(labels, SIZE)
+    assert target.shape == (32, 32)
+    # Channel 2 is red, 1 green: clothes are where red outweighs green.
+    shown = framed[:, ::2, ::2]
+    clothes = (shown[2] > 0) & (shown[1] < 0)
+    agree = (clothes == (target == AtrLabel.UPPER_CLOTHES)).mean()
+    assert agree > 0.97
+
+
+def test_a_trained_parser_is_exported_with_the_published_contract(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SmallParser()
+    task = ParsingTask(network, draw_batch)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    figures = {"accuracy": 0.0}
+    for step in range(40):
+        optimizer.zero_grad()
+        loss, figures = task.loss(step)
+        loss.backward()
+        optimizer.step()
+    assert figures["accuracy"] > 0.95
+    atr, lip = tmp_path / "parsing_atr.onnx", tmp_path / "parsing_lip.onnx"
+    export_parsers(network, atr, lip, size=SIZE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [atr.name, lip.name]
+    parser = HumanParser(atr, lip)
+    picture, labels = drawn(12345)
+    assert parser.atr.size == SIZE
+    assert (parser(picture) == labels).mean() > 0.9

@@ -1,0 +1,195 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ootd_core.categories import Variant
+from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
+from tests.model_folder import LFS_POINTER, edit_tensor, make_model_folder, to_bin, truncate, unet
+
+HD, DC = Variant.HALF_BODY, Variant.FULL_BODY
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return make_model_folder(tmp_path / "model")
+
+
+def sentence(error: BaseException, folder: Path, variant: Variant) -> str:
+    """The message, checked for what every one of them must have."""
+    text = str(error)
+    assert text.endswith(".") and "\n" not in text and ". " not in text, text
+    assert f"python -m cli download --variant {variant} --to {folder}" in text
+    return text
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_every_part_is_found(variant: Variant, model: Path) -> None:
+    paths = locate(model, variant)
+    verify(paths)
+    assert paths.outfitting_unet.weights == unet(model, variant, "unet_garm")
+    assert paths.tryon_unet.weights == unet(model, variant, "unet_vton")
+    assert paths.vae.config == model / "ootd" / "vae" / "config.json"
+    assert paths.image_encoder.config == model / "clip-vit-large-patch14" / "config.json"
+    assert paths.image_encoder.weights.name == "model.safetensors"
+    for path in (paths.tokenizer, paths.image_processor, paths.scheduler):
+        assert path.exists()
+
+
+def test_bin_files_are_found_and_verified(model: Path) -> None:
+    for name in ("unet_garm", "unet_vton"):
+        to_bin(unet(model, HD, name))
+    paths = locate(model, HD)
+    verify(paths)
+    assert paths.tryon_unet.weights.suffix == ".bin"
+    assert paths.tryon_unet.read_state_dict()["conv_in.weight"].shape[1] == 8
+
+
+def test_no_folder_and_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(tmp_path / "model", HD)
+    assert "There is no model folder" in sentence(caught.value, tmp_path / "model", HD)
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(tmp_path, DC)
+    assert "holds no file of the model" in sentence(caught.value, tmp_path, DC)
+
+
+def test_the_folder_above_is_corrected(model: Path) -> None:
+    above = model.parent / "above"
+    above.mkdir()
+    shutil.move(model, above / "checkpoints")
+    with pytest.raises(FileNotFoundError, match=r"name .*above.checkpoints\."):
+        locate(above, HD)
+
+
+def test_the_other_variant_alone_is_said_to_be_so(model: Path) -> None:
+    shutil.rmtree(model / "ootd" / "ootd_hd")
+    locate(model, DC)
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(model, HD)
+    assert "lacks ootd/ootd_hd, the UNets of variant hd" in sentence(caught.value, model, HD)
+
+
+def test_one_and_several_missing_files_are_named(model: Path) -> None:
+    (model / "ootd" / "vae" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(model, HD)
+    text = sentence(caught.value, model, HD)
+    assert text.startswith(f"{model} lacks ootd/vae/config.json: ")
+    unet(model, HD, "unet_vton").unlink()
+    with pytest.raises(FileNotFoundError, match=r"ootd/vae/config\.json and 1 more of its files"):
+        locate(model, HD)
+
+
+def test_a_file_missing_from_a_later_step_is_named_there(model: Path) -> None:
+    unets = model / "ootd" / "ootd_dc"
+    shutil.copytree(unets / "checkpoint-36000", unets / "checkpoint-40000")
+    assert "checkpoint-40000" in str(locate(model, DC).tryon_unet.weights)
+    (unets / "checkpoint-40000" / "unet_garm" / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match="checkpoint-40000/unet_garm/config"):
+        locate(model, DC)
+
+
+def test_swapped_unets_are_recognised(model: Path) -> None:
+    garm, vton = unet(model, HD, "unet_garm"), unet(model, HD, "unet_vton")
+    spare = garm.with_name("spare")
+    garm.rename(spare)
+    vton.rename(garm)
+    spare.rename(vton)
+    with pytest.raises(ValueError) as caught:
+        verify(locate(model, HD))
+    text = sentence(caught.value, model, HD)
+    assert str(garm.parent) in text
+    assert "is the try-on UNet (conv_in takes 8 channels, that of the outfitting UNet 4)" in text
+    verify(locate(model, DC))
+
+
+@pytest.mark.parametrize("as_bin", [False, True])
+def test_one_unet_in_both_places_is_recognised(as_bin: bool, model: Path) -> None:
+    garm, vton = unet(model, HD, "unet_garm"), unet(model, HD, "unet_vton")
+    shutil.copy(garm, vton)
+    if as_bin:
+        to_bin(vton)
+    with pytest.raises(ValueError) as caught:
+        verify(locate(model, HD))
+    text = sentence(caught.value, model, HD)
+    assert "is the outfitting UNet" in text and "unet_vton" in text
+
+
+def test_another_network_in_a_unets_place_is_recognised(model: Path) -> None:
+    garm = unet(model, HD, "unet_garm")
+    state = load_file(garm)
+    state["conv_in.weight"] = torch.zeros(16, 9, 3, 3)
+    save_file(state, garm)
+    with pytest.raises(ValueError, match=r"is no outfitting UNet, .* takes 4 channels \(here: 9\)"):
+        verify(locate(model, HD))
+    shutil.copy(locate(model, HD).text_encoder.weights, garm)
+    with pytest.raises(ValueError, match=r"is no outfitting UNet, .* \(here: none\)"):
+        verify(locate(model, HD))
+
+
+@pytest.mark.parametrize("variant", Variant)
+def test_one_network_under_both_variants_is_recognised(variant: Variant, model: Path) -> None:
+    shutil.copy(unet(model, DC, "unet_vton"), unet(model, HD, "unet_vton"))
+    with pytest.raises(ValueError) as caught:
+        verify(locate(model, variant))
+    assert "one of the variants hd and dc" in sentence(caught.value, model, variant)
+    edit_tensor(unet(model, HD, "unet_vton"), "conv_in.weight", 1.01)
+    verify(locate(model, variant))
+
+
+def test_a_link_between_the_variants_is_intended(model: Path) -> None:
+    hd = model / "ootd" / "ootd_hd"
+    shutil.rmtree(hd)
+    hd.symlink_to(model / "ootd" / "ootd_dc", target_is_directory=True)
+    verify(locate(model, HD))
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (lambda path: truncate(path, 0.7), "is cut off"),
+        (lambda path: truncate(path, 0.001), "is cut off"),
+        (lambda path: path.write_bytes(LFS_POINTER), "is a git-lfs pointer"),
+        (lambda path: path.write_bytes(b"<!doctype html>"), "is a web page"),
+    ],
+)
+def test_a_damaged_unet_is_named(harm: Callable[[Path], None], expected: str, model: Path) -> None:
+    path = unet(model, DC, "unet_vton")
+    harm(path)
+    with pytest.raises(ValueError) as caught:
+        verify(locate(model, DC))
+    text = sentence(caught.value, model, DC)
+    assert expected in text and f"{path.name} in {path.parent}" in text
+    verify(locate(model, HD))
+
+
+def test_missing_preprocessors_are_asked_for_the_variant_that_is_there(model: Path) -> None:
+    shutil.rmtree(model / "ootd" / "ootd_hd")
+    with pytest.raises(FileNotFoundError) as caught:
+        locate_preprocessors(model)
+    sentence(caught.value, model, DC)
+
+
+def test_preprocessors_are_found_and_checked(model: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        locate_preprocessors(model)
+    text = sentence(caught.value, model, HD)
+    assert "lacks humanparsing/parsing_atr.onnx and 2 more of its files" in text
+    for name in ("humanparsing/parsing_atr.onnx", "humanparsing/parsing_lip.onnx"):
+        (model / name).parent.mkdir(exist_ok=True)
+        (model / name).write_bytes(b"\x08\x08")
+    pose = model / "openpose" / "ckpts" / "body_pose_model.safetensors"
+    pose.parent.mkdir(parents=True)
+    save_file({"a": torch.ones(1)}, pose)
+    paths = locate_preprocessors(model)
+    assert paths.parser_atr.name == "parsing_atr.onnx"
+    assert paths.parser_lip.name == "parsing_lip.onnx"
+    assert paths.pose == pose
+    paths.parser_lip.write_bytes(LFS_POINTER)
+    with pytest.raises(ValueError) as caught:
+        locate_preprocessors(model)
+    assert "parsing_lip.onnx" in sentence(caught.value, model, HD)

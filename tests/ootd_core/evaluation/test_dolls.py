@@ -1,0 +1,52 @@
+import numpy as np
+
+from cli.places import MINI_MODEL
+from ootd_core.categories import Variant
+from ootd_core.checkpoints.networks import load_networks
+from ootd_core.datasets.paper_dolls.sample import DollSample
+from ootd_core.evaluation.dolls import COLUMNS, garment_labels, measure_dolls
+from ootd_core.evaluation.features import FeatureNetworks
+from ootd_core.evaluation.metrics import compare
+from ootd_core.masks.agnostic import MaskMode
+from tests.ootd_core.small_networks import small_networks
+
+
+def test_the_ceiling_and_the_ablations_are_measured_where_the_garment_is() -> None:
+    seen: list[tuple[DollSample, dict[str, np.ndarray]]] = []
+    scorers = measure_dolls(
+        load_networks(MINI_MODEL, Variant.FULL_BODY),
+        range(1, 2),
+        FeatureNetworks(),
+        steps=1,
+        guidance=2.0,
+        mask_mode=MaskMode.ROBUST,
+        ablations=True,
+        on_doll=lambda doll, pictures: seen.append((doll, pictures)),
+    )
+    assert list(scorers) == list(COLUMNS)
+    means = {name: scorer.by_category()["all"] for name, scorer in scorers.items()}
+    assert {row.pictures for row in means.values()} == {1}
+    assert (means["ceiling"].mask_psnr or 0) > (means["full"].mask_psnr or 0) + 2
+    ((doll, pictures),) = seen
+    mask = pictures["mask"].astype(bool)
+    worn = mask & np.isin(doll.truth_labels, garment_labels(doll))
+    expected = compare(pictures["full"], doll.truth, mask, worn)
+    scores = scorers["full"].samples[0]
+    assert (scores.mask_psnr, scores.mask_ssim, scores.colour_error) == (
+        expected.psnr,
+        expected.ssim,
+        expected.colour_error,
+    )
+
+
+def test_without_ablations_there_are_none() -> None:
+    scorers = measure_dolls(
+        small_networks(),
+        range(1),
+        FeatureNetworks(),
+        steps=1,
+        guidance=1.0,
+        mask_mode=MaskMode.ROBUST,
+        ablations=False,
+    )
+    assert list(scorers) == ["ceiling", "full"]

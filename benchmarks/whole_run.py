@@ -103,7 +103,7 @@ def make_request(height: int, width: int) -> TryOnRequest:
         garment=random.integers(0, 256, (height, width, 3), np.uint8),
         mask=mask,
         category=Category.UPPER,
-        steps=STEPS,
+        num_inference_steps=STEPS,
     )
 
 

@@ -8,20 +8,22 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from cli.places import DEMO_RESULT, MINI_MODEL, SAMPLES
-from cli.studio import DressOptions, Picture, Studio
-from cli.tryon import choose_device, save_picture
-from ootd_core.categories import Category, Variant
-from ootd_core.images.files import load_image
+from ootd_core.categories import Category
+from ootd_core.checkpoints.locating import DEMO_SAMPLES
+from ootd_core.checkpoints.networks import choose_device
+from ootd_core.images.compositing import overlay_mask
+from ootd_core.images.files import check_targets, load_image, save_image
 from ootd_core.masks.agnostic import MaskMode
-from ootd_core.masks.morphology import SoftMask
+from tryon import TryOn, TryOnOptions
 
+Picture = NDArray[np.uint8]
+DEMO_RESULT = Path("output") / "demo.png"
 COLUMNS = ("person", "garment", "mask", "try-on", "truth")
 GAP, TITLE = 8, 24
-MASK_COLOUR = (255, 0, 80)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,19 +45,27 @@ def demo_command(
     device: str = "auto",
 ) -> None:
     """Dress the bundled drawn people and write a contact sheet."""
-    studio = Studio(MINI_MODEL, Variant.FULL_BODY, device=choose_device(device))
+    check_targets([out], [])
+    tryon = TryOn.from_pretrained().to(choose_device(device))
     # Whole limbs are hidden, so that a longer garment than the old one has room.
-    options = DressOptions(
-        steps=steps, guidance=guidance, seed=seed, mask_mode=MaskMode.HIDE_OLD_GARMENT
+    options = TryOnOptions(
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        seed=seed,
+        mask_mode=MaskMode.HIDE_OLD_GARMENT,
     )
     lines: list[list[Picture]] = []
-    for sample in tqdm(load_samples(SAMPLES), unit="person", disable=None):
-        dressed = studio.dress(sample.person, sample.garment, sample.category, options)
-        shown = overlay(sample.person, dressed.mask)
-        lines.append([sample.person, sample.garment, shown, dressed.pictures[0], sample.truth])
-    save_picture(out, contact_sheet(lines))
-    for stage, seconds in studio.stopwatch.seconds.items():
-        typer.echo(f"{stage:>16}: {seconds:6.1f} s")
+    seconds: dict[str, float] = {}
+    for sample in tqdm(load_samples(DEMO_SAMPLES), unit="person", disable=None):
+        result = tryon(sample.person, sample.garment, sample.category, options=options)
+        masked = overlay_mask(sample.person, np.asarray(result.mask, np.float32) / np.float32(255))
+        dressed = np.asarray(result.images[0])
+        lines.append([sample.person, sample.garment, masked, dressed, sample.truth])
+        for stage, spent in result.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+    save_image(out, contact_sheet(lines))
+    for stage, spent in seconds.items():
+        typer.echo(f"{stage:>16}: {spent:6.1f} s")
     typer.echo(f"{len(lines)} people dressed; the contact sheet is {out.resolve()}")
 
 
@@ -77,12 +87,6 @@ def load_samples(folder: Path) -> list[DemoSample]:
     if not samples:
         raise FileNotFoundError(f"There are no demo pictures in {folder}: clone the project again.")
     return samples
-
-
-def overlay(picture: Picture, mask: SoftMask) -> Picture:
-    """Return the picture with the mask [H,W] shown half transparent."""
-    share = 0.5 * mask[..., None]
-    return np.round((1 - share) * picture + share * np.array(MASK_COLOUR)).astype(np.uint8)
 
 
 def contact_sheet(lines: list[list[Picture]], columns: tuple[str, ...] = COLUMNS) -> Picture:

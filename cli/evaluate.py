@@ -36,7 +36,7 @@ from ootd_core.evaluation.report import head, not_measured, plain, table
 from ootd_core.evaluation.scores import ALL
 from ootd_core.evaluation.try_ons import DressSettings
 from ootd_core.masks.agnostic import MaskMode
-from ootd_core.sampling import Sampler
+from ootd_core.sampling import Scheduler
 
 SHEET_LINES = 8
 
@@ -83,7 +83,7 @@ def evaluate_command(
     steps: Annotated[int, typer.Option(min=1)] = 20,
     guidance: float = 2.0,
     seed: Annotated[int, typer.Option(min=0, help="of a data set's first pair")] = 0,
-    sampler: Sampler = Sampler.UNIPC,
+    sampler: Scheduler = Scheduler.UNIPC,
     mask_mode: MaskMode = MaskMode.ROBUST,
     raw: Annotated[
         bool, typer.Option("--raw", help="measure the denoiser's picture, not pasted back")

@@ -43,7 +43,7 @@ from ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from ootd_core.masks.morphology import SoftMask, validate_mask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import OnStep, Sampler
+from ootd_core.sampling import OnStep, Scheduler
 from openpose import BodyNetwork, Person, detect_people, load_body_network
 
 Picture = NDArray[np.uint8]
@@ -70,7 +70,7 @@ class DressOptions:
     guidance: float = 2.0
     seed: int = 0
     samples: int = 1
-    sampler: Sampler = Sampler.UNIPC
+    sampler: Scheduler = Scheduler.UNIPC
     mask_mode: MaskMode = MaskMode.ROBUST
     grow: int = 0
     feather: float = 2.0
@@ -195,11 +195,11 @@ class Studio:
             garment=prepare_garment(garment, height, width),
             mask=repaint,
             category=category,
-            steps=options.steps,
-            guidance=options.guidance,
+            num_inference_steps=options.steps,
+            guidance_scale=options.guidance,
             seed=options.seed,
-            samples=options.samples,
-            sampler=options.sampler,
+            num_images_per_prompt=options.samples,
+            scheduler=options.sampler,
         )
         with self.stopwatch.stage("dress"):
             results = TryOnPipeline(networks)(request, on_step)

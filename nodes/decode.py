@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..ootd_core.images.compositing import paste_back
-from ..ootd_core.images.fitting import Fit, FitMode, fit_image, unfit_mask
+from ..ootd_core.images.fitting import Fit, unfit_mask, whole_fit
 from ..ootd_core.latents import binary_mask
 from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_masks, to_pictures
 from .sockets import MENU, Fits
@@ -122,4 +122,4 @@ def _in_place(before: Tensor, result: NDArray[np.uint8]) -> Fit:
             f"{height}x{width}: connect the fit of Fit Person, which says how one became the "
             "other."
         )
-    return fit_image(result, height, width, mode=FitMode.PAD)[1]
+    return whole_fit((height, width), (height, width))

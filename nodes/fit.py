@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
+import comfy.model_patcher
 import numpy as np
 import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
-from ..ootd_core.images.fitting import (
-    Box,
-    Fit,
-    FitMode,
-    fit_image,
-    fit_mask,
+from ..ootd_core.images.fitting import Fit, fit_mask, fit_onto, prepare_garment, size_of, whole_fit
+from ..openpose import Person, frame_of, people_of
+from ..tryon.preparation import (
+    ChosenPerson,
+    FitChoice,
+    choose_fit,
+    choose_person,
+    crops,
+    fitted_person,
+    own_mask,
     person_box,
-    prepare_garment,
 )
+from .native_networks import trained_height
 from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures
-from .sockets import MENU, Fits, LabelMaps
+from .sockets import MENU, Fits, LabelMaps, PoseKeypoint
 
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
 SIZES = {
     "1024x768": (1024, 768),
     "768x576": (768, 576),
@@ -27,22 +38,50 @@ SIZES = {
 }
 """Height x width: the published checkpoints were trained at 1024x768, the built-in one at 256x192.
 """
-WHOLE_TOLERANCE = 0.03
-"""A picture whose shape differs from 3:4 by less is shown whole where the mode is auto."""
+PUBLISHED_HEIGHT = 1024
 
 
 def size_input() -> io.Combo.Input:
     return io.Combo.Input(
         "size",
-        options=list(SIZES),
-        default="1024x768",
-        tooltip="Height x width that the networks see. The published checkpoints were trained at "
-        "1024x768 (512x384 is quicker), the built-in one at 256x192.",
+        options=[AUTO, *SIZES],
+        default=AUTO,
+        tooltip="Height x width that the networks see. auto: what the connected checkpoint was "
+        "trained at, 1024x768 without one. The published checkpoints were trained at 1024x768 "
+        "(512x384 is quicker), the built-in one at 256x192.",
     )
 
 
+def size_model_input() -> io.Model.Input:
+    return io.Model.Input(
+        "model",
+        optional=True,
+        tooltip="The output denoiser of Load OOTDiffusion Model: size auto follows it.",
+    )
+
+
+def person_index_input() -> io.Int.Input:
+    return io.Int.Input(
+        "person_index",
+        default=0,
+        min=0,
+        max=99,
+        optional=True,
+        tooltip="Which of several people is meant: 0 is the most prominent one (large, complete, "
+        "central), 1 the next.",
+    )
+
+
+def canvas_size(size: str, model: comfy.model_patcher.ModelPatcher | None) -> tuple[int, int]:
+    """Height and width of the networks' picture."""
+    if size != AUTO:
+        return SIZES[size]
+    height = (None if model is None else trained_height(model)) or PUBLISHED_HEIGHT
+    return height, height * 3 // 4
+
+
 class FitPerson(io.ComfyNode):
-    """See `fit_image`; the fit that comes out is undone exactly by Decode Try-On."""
+    """See `tryon.preparation`; the fit that comes out is undone exactly by Decode Try-On."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -57,23 +96,34 @@ class FitPerson(io.ComfyNode):
                 size_input(),
                 io.Combo.Input(
                     "mode",
-                    options=["auto", "pad", "crop"],
-                    default="auto",
+                    options=[choice.value for choice in FitChoice],
+                    default=FitChoice.AUTO.value,
                     tooltip="pad: the whole picture, white around it. crop: only the person, from "
-                    "the mask or the label map. auto: crop where the picture is not 3:4 and one "
-                    "of them is connected, else pad.",
+                    "the mask, the label map or the keypoints. auto: crop where the picture is not "
+                    "3:4 and one of them is connected, else pad.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Your own mask of the picture: it is brought along, and says where "
-                    "the person is.",
+                    tooltip="Your own mask of the picture: it is brought along, and says in which "
+                    "columns the person is. A black one means none.",
                 ),
                 LabelMaps.Input(
                     "label_map",
                     optional=True,
-                    tooltip="From Parse Human, of the same picture: says where the person is.",
+                    lazy=True,
+                    tooltip="From Parse Human, of the same picture: says where the person is. Not "
+                    "asked for where the whole picture is shown, or a mask says it.",
                 ),
+                PoseKeypoint.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    lazy=True,
+                    tooltip="From Detect Body Pose, of the same picture: tells several people "
+                    "apart, and is brought along.",
+                ),
+                person_index_input(),
+                size_model_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="3:4, as large as chosen."),
@@ -81,8 +131,36 @@ class FitPerson(io.ComfyNode):
                     display_name="mask", tooltip="Your own mask at that size; black without one."
                 ),
                 Fits.Output(display_name="fit", tooltip="For Decode Try-On."),
+                PoseKeypoint.Output(
+                    display_name="pose_keypoint",
+                    tooltip="The joints on the image, the chosen person first.",
+                ),
+                io.Int.Output(
+                    display_name="person_index",
+                    tooltip="For Generate Try-On Mask: 0 once the image is cropped to the person, "
+                    "else as above.",
+                ),
             ],
         )
+
+    @classmethod
+    def check_lazy_status(
+        cls,
+        image: torch.Tensor,
+        size: str,
+        mode: str,
+        mask: torch.Tensor | None = None,
+        model: comfy.model_patcher.ModelPatcher | None = None,
+        **others: Any,
+    ) -> list[str]:
+        """A painted mask says where the person is; a picture shown whole needs no label map."""
+        shape = (image.shape[1], image.shape[2])
+        painted = mask is not None and own_mask(to_masks(mask)[0], shape) is not None
+        cropped = crops(shape, canvas_size(size, model), FitChoice(mode))
+        wanted = (
+            () if painted else ("label_map", "pose_keypoint") if cropped else ("pose_keypoint",)
+        )
+        return [name for name in wanted if others.get(name, 0) is None]
 
     @classmethod
     def execute(
@@ -92,40 +170,49 @@ class FitPerson(io.ComfyNode):
         mode: str,
         mask: torch.Tensor | None = None,
         label_map: list[NDArray[np.uint8]] | None = None,
+        pose_keypoint: list[Any] | None = None,
+        person_index: int = 0,
+        model: comfy.model_patcher.ModelPatcher | None = None,
     ) -> io.NodeOutput:
-        height, width = SIZES[size]
+        canvas = canvas_size(size, model)
         pictures = to_pictures(image)
         own = None if mask is None else to_masks(mask)
         batch = common_batch(
-            image=len(pictures), mask=len(own or [0]), label_map=len(label_map or [0])
+            image=len(pictures),
+            mask=len(own or [0]),
+            label_map=len(label_map or [0]),
+            pose_keypoint=len(pose_keypoint or [0]),
         )
         canvases: list[NDArray[np.uint8]] = []
         masks: list[NDArray[np.float32]] = []
         fits: list[Fit] = []
-        for picture, painted, labels in zip(
+        frames: list[Any] = []
+        cropped = False
+        for picture, painted, labels, frame in zip(
             repeated(pictures, batch),
             repeated(own or [None], batch),
             repeated(label_map or [None], batch),
+            repeated(pose_keypoint or [None], batch),
             strict=True,
         ):
-            box = _person(painted, labels)
-            shape_error = abs(picture.shape[1] / picture.shape[0] * height / width - 1)
-            crops = mode == "crop" or (
-                mode == "auto" and box is not None and shape_error >= WHOLE_TOLERANCE
-            )
-            if crops and box is None:
-                raise ValueError(
-                    "Nothing says where the person is: connect a mask or Parse Human's label map, "
-                    "or set mode to pad."
-                )
-            canvas, fit = fit_image(
-                picture, height, width, mode=FitMode.CROP if crops else FitMode.PAD, box=box
-            )
-            canvases.append(canvas)
+            shape = size_of(picture)
+            painted = own_mask(painted, shape)
+            person = choose_person(_keypoints(frame, *shape), shape, person_index=person_index)
+            box = person_box(shape, label_map=labels, person=person, mask=painted)
+            fit = choose_fit(shape, canvas, choice=FitChoice(mode), box=box)
+            if fit != whole_fit(shape, canvas):
+                cropped = True
+                for (
+                    warning
+                ) in person.warnings:  # else Generate Try-On Mask sees them all, and says so
+                    logger.warning("%s", warning)
+            canvases.append(fit_onto(picture, fit))
             fits.append(fit)
-            empty = np.zeros((height, width), np.float32)
+            frames.append(_frame(fitted_person(person, fit), fit))
+            empty = np.zeros(canvas, np.float32)
             masks.append(empty if painted is None else fit_mask(painted, fit))
-        return io.NodeOutput(to_image(canvases), to_mask(masks), fits)
+        index = 0 if cropped else person_index
+        return io.NodeOutput(to_image(canvases), to_mask(masks), fits, frames, index)
 
 
 class PrepareGarment(io.ComfyNode):
@@ -146,8 +233,9 @@ class PrepareGarment(io.ComfyNode):
                     "mask",
                     optional=True,
                     tooltip="The garment in its picture: all else becomes white, and the garment "
-                    "is centred and fills the picture.",
+                    "is centred and fills the picture. A black one means none.",
                 ),
+                size_model_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="garment", tooltip="3:4 on white, as large as chosen.")
@@ -156,14 +244,18 @@ class PrepareGarment(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image: torch.Tensor, size: str, mask: torch.Tensor | None = None
+        cls,
+        image: torch.Tensor,
+        size: str,
+        mask: torch.Tensor | None = None,
+        model: comfy.model_patcher.ModelPatcher | None = None,
     ) -> io.NodeOutput:
-        height, width = SIZES[size]
+        height, width = canvas_size(size, model)
         pictures = to_pictures(image)
         own = None if mask is None else to_masks(mask)
         batch = common_batch(image=len(pictures), mask=len(own or [0]))
         prepared = [
-            prepare_garment(picture, height, width, mask=painted)
+            prepare_garment(picture, height, width, mask=own_mask(painted, size_of(picture)))
             for picture, painted in zip(
                 repeated(pictures, batch), repeated(own or [None], batch), strict=True
             )
@@ -171,7 +263,16 @@ class PrepareGarment(io.ComfyNode):
         return io.NodeOutput(to_image(prepared))
 
 
-def _person(mask: NDArray[np.float32] | None, labels: NDArray[np.uint8] | None) -> Box | None:
-    if labels is not None:
-        return person_box(labels > 0)
-    return None if mask is None else person_box(mask >= 0.5)
+def _keypoints(frame: Any, height: int, width: int) -> list[NDArray[np.float32]]:
+    if frame is None:
+        return []
+    return [person.keypoints for person in people_of(frame, height=height, width=width)]
+
+
+def _frame(person: ChosenPerson, fit: Fit) -> Any:
+    everybody = [] if person.keypoints is None else [person.keypoints, *person.bystanders]
+    people = [
+        Person(keypoints=keypoints.astype(np.float32), score=float(keypoints[:, 2].mean()))
+        for keypoints in everybody
+    ]
+    return frame_of(people, height=fit.height, width=fit.width)

@@ -12,11 +12,14 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 
 from ..ootd_core.categories import Category, check_category
+from ..ootd_core.images.compositing import overlay_mask
 from ..ootd_core.latents import binary_mask
 from ..ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from ..ootd_core.masks.labels import Label
-from ..ootd_core.masks.morphology import feather_mask, validate_mask
+from ..ootd_core.masks.morphology import feather_mask
 from ..openpose import people_of
+from ..tryon.preparation import ChosenPerson, choose_person, own_mask
+from .fit import person_index_input
 from .loader import VARIANTS
 from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures
 from .sockets import MENU, LabelMaps, PoseKeypoint
@@ -36,8 +39,6 @@ KEEPABLE = {
 }
 """Beside face, hat, glasses, shoes, bag and hands, which always stay."""
 USES = ("replace", "add", "remove")
-OVERLAY = np.array([255, 40, 120], np.float32)
-OVERLAY_SHARE = 0.55
 
 
 class GenerateMask(io.ComfyNode):
@@ -102,12 +103,14 @@ class GenerateMask(io.ComfyNode):
                 LabelMaps.Input(
                     "label_map",
                     optional=True,
+                    lazy=True,
                     tooltip="From Parse Human, of the same picture. Needed unless your own mask "
                     "replaces the generated one.",
                 ),
                 PoseKeypoint.Input(
                     "pose_keypoint",
                     optional=True,
+                    lazy=True,
                     tooltip="From Detect Body Pose or another pack. Without it the mask follows "
                     "the label map alone.",
                 ),
@@ -119,6 +122,7 @@ class GenerateMask(io.ComfyNode):
                     tooltip="What your own mask does: replace the generated one, be added to it, "
                     "or be removed from it.",
                 ),
+                person_index_input(),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="White is redrawn."),
@@ -128,6 +132,19 @@ class GenerateMask(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def check_lazy_status(
+        cls, image: torch.Tensor, mask_use: str, mask: torch.Tensor | None = None, **others: Any
+    ) -> list[str]:
+        """Label map and joints are made only where a mask of one's own does not stand for them."""
+        painted = (
+            mask is not None
+            and own_mask(to_masks(mask)[0], (image.shape[1], image.shape[2])) is not None
+        )
+        if painted and mask_use == "replace":
+            return []
+        return [name for name in ("label_map", "pose_keypoint") if others.get(name, 0) is None]
 
     @classmethod
     def execute(
@@ -146,6 +163,7 @@ class GenerateMask(io.ComfyNode):
         label_map: list[NDArray[np.uint8]] | None = None,
         pose_keypoint: list[Any] | None = None,
         mask: torch.Tensor | None = None,
+        person_index: int = 0,
     ) -> io.NodeOutput:
         check_category(VARIANTS[variant], Category(category))
         own = None if mask is None else to_masks(mask)
@@ -170,24 +188,25 @@ class GenerateMask(io.ComfyNode):
         ):
             comfy.model_management.throw_exception_if_processing_interrupted()
             height, width = picture.shape[:2]
-            drawn = None
-            if painted is not None:
-                drawn = binary_mask(validate_mask(painted, height, width))
+            painted = own_mask(painted, (height, width))
+            drawn = None if painted is None else binary_mask(painted)
             if drawn is not None and mask_use == "replace":
                 masks.append(feather_mask(drawn, feather))
                 continue
-            people = [] if frame is None else people_of(frame, height=height, width=width)
+            person = _chosen(frame, height, width, person_index)
             generated = agnostic_mask(
                 _of_picture(labels, picture),
-                people[0].keypoints if people else None,
+                person.keypoints,
                 category=Category(category),
                 variant=VARIANTS[variant],
                 mode=MODES[mode],
                 grow=grow,
                 keep=keep,
                 keep_mask=drawn if mask_use == "remove" else None,
+                bystanders=person.bystanders,
             )
-            warnings += [warning for warning in generated.warnings if warning not in warnings]
+            said = (*person.warnings, *generated.warnings)
+            warnings += [warning for warning in said if warning not in warnings]
             region = generated.mask
             if drawn is not None and mask_use == "add":
                 region = region | drawn
@@ -195,10 +214,16 @@ class GenerateMask(io.ComfyNode):
         for warning in warnings:
             logger.warning("%s", warning)
         overlays = [
-            _overlay(picture, weight)
+            overlay_mask(picture, weight)
             for picture, weight in zip(repeated(pictures, batch), masks, strict=True)
         ]
         return io.NodeOutput(to_mask(masks), to_image(overlays), "\n".join(warnings))
+
+
+def _chosen(frame: Any, height: int, width: int, person_index: int) -> ChosenPerson:
+    people = [] if frame is None else people_of(frame, height=height, width=width)
+    keypoints = [person.keypoints for person in people]
+    return choose_person(keypoints, (height, width), person_index=person_index)
 
 
 def _of_picture(labels: NDArray[np.uint8] | None, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -214,8 +239,3 @@ def _of_picture(labels: NDArray[np.uint8] | None, picture: NDArray[np.uint8]) ->
             "that is connected here."
         )
     return labels
-
-
-def _overlay(picture: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.uint8]:
-    share = OVERLAY_SHARE * mask[..., None]
-    return ((1 - share) * picture + share * OVERLAY).round().astype(np.uint8)

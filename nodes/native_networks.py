@@ -24,7 +24,9 @@ from ..ootd_core.checkpoints.catalogue import Part
 from ..ootd_core.checkpoints.locating import IN_CHANNELS, CheckpointPaths, PartFiles
 from ..ootd_core.checkpoints.modules import check_state, unfit
 from ..ootd_core.checkpoints.reading import read_json
+from ..ootd_core.latents import SCALE
 
+TRAINED_HEIGHT = "ootd_trained_height"
 FUSION_MEMORY = 1.6
 """Of the memory that ComfyUI expects a UNet of Stable Diffusion 1.5 to use, what the fused one
 does: at 1024x768 in fp16 it expects about 490 MB, and the garment's tokens, 35 million numbers for
@@ -66,9 +68,17 @@ def load_unet(
     check_state(state, wanted, files)
     model.to(offload_device)
     model.load_model_weights(state, "")
-    return comfy.model_patcher.ModelPatcher(
+    patcher = comfy.model_patcher.ModelPatcher(
         model, load_device=device, offload_device=offload_device
     )
+    if "sample_size" in config:
+        patcher.set_attachments(TRAINED_HEIGHT, SCALE * int(config["sample_size"]))
+    return patcher
+
+
+def trained_height(model: comfy.model_patcher.ModelPatcher) -> int | None:
+    """The height in pixels of the pictures that a try-on MODEL was trained on; None for others."""
+    return model.get_attachment(TRAINED_HEIGHT)
 
 
 def native_config(config: dict[str, Any], files: PartFiles) -> dict[str, Any]:

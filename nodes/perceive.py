@@ -17,23 +17,32 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..humanparse import HumanParser, colourise
 from ..ootd_core.checkpoints.locating import locate_preprocessors
-from ..openpose import Person, detect_people, draw_people, frame_of, load_body_network, people_of
+from ..ootd_core.images.fitting import size_of
+from ..openpose import (
+    BodyNetwork,
+    Person,
+    detect_people,
+    draw_people,
+    frame_of,
+    load_body_network,
+    people_of,
+)
+from ..tryon.preparation import looked_at, prominence, seen_as
 from . import model_folders
-from .file_cache import FileCache
+from .file_cache import FileCache, PictureCache
 from .pictures import common_batch, repeated, to_image, to_pictures
 from .sockets import MENU, LabelMaps, PoseKeypoint
 
 Picture = NDArray[np.uint8]
 
-LOOK_HEIGHT = 512
-"""The parser's lengths were chosen for pictures of this height; see `_looked_at`."""
-
 _parsers: FileCache[HumanParser] = FileCache(kept=1)
 _body_networks: FileCache[comfy.model_patcher.ModelPatcher] = FileCache(kept=1)
+# A picture that comes again (behind another node, or beside another garment) is not seen again.
+_label_maps: PictureCache[Picture] = PictureCache(kept=16)
+_people: PictureCache[list[Person]] = PictureCache(kept=16)
 
 
 def _checkpoint_input() -> io.Combo.Input:
@@ -80,9 +89,12 @@ class ParseHuman(io.ComfyNode):
         labels: list[Picture] = []
         for picture in pictures:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            height, width = picture.shape[:2]
-            found = Image.fromarray(parser(_looked_at(picture)))
-            labels.append(np.asarray(found.resize((width, height), Image.Resampling.NEAREST)))
+            labels.append(
+                _label_maps.get(
+                    (picture, *files),
+                    lambda picture=picture: seen_as(parser(looked_at(picture)), size_of(picture)),
+                )
+            )
             progress.update(1)
         return io.NodeOutput(labels, to_image([colourise(each) for each in labels]))
 
@@ -160,9 +172,21 @@ def _detect(pictures: list[Picture], folder: Path) -> list[list[Person]]:
     found: list[list[Person]] = []
     for picture in pictures:
         management.throw_exception_if_processing_interrupted()
-        found.append(detect_people(patcher.model, picture))
+        found.append(
+            _people.get((picture, path), lambda picture=picture: _ranked(patcher.model, picture))
+        )
         progress.update(1)
     return found
+
+
+def _ranked(network: BodyNetwork, picture: Picture) -> list[Person]:
+    """The people of a picture, the most prominent first."""
+    size = size_of(picture)
+    return sorted(
+        detect_people(network, picture),
+        key=lambda person: prominence(person.keypoints, size),
+        reverse=True,
+    )
 
 
 def _frames(text: str) -> list[Any]:
@@ -173,14 +197,3 @@ def _frames(text: str) -> list[Any]:
             f"openpose_json is not JSON ({error}): paste a whole OpenPose frame, or leave it empty."
         ) from error
     return content if isinstance(content, list) else [content]
-
-
-def _looked_at(
-    picture: Picture,
-) -> Picture:
-    """The picture at the height for which holes and seams of the parser are measured."""
-    height, width = picture.shape[:2]
-    if height == LOOK_HEIGHT:
-        return picture
-    size = (max(1, round(width * LOOK_HEIGHT / height)), LOOK_HEIGHT)
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))

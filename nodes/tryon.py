@@ -1,20 +1,27 @@
-"""Try On Garment: the whole pipeline as one node that expands into the separate ones."""
+"""Try On Garment: the whole pipeline as one node that expands into the separate ones.
+
+Its pictures are taken as links, not as values: the nodes it expands into then depend on where the
+pictures come from, and ComfyUI keeps what does not change. A new seed samples anew and no more.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import comfy.samplers
-import torch
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
 from ..ootd_core.categories import Category, Variant
 from . import model_folders
-from .fit import size_input
+from .fit import person_index_input, size_input
 from .loader import VARIANTS, WEIGHT_DTYPES
 from .mask import MODES
 from .sockets import MENU, PoseKeypoint
+
+LINK = {"rawLink": True}
+Link = list[Any]
+"""[node id, number of its output]: what an input with LINK gets in place of a value."""
 
 
 class TryOnGarment(io.ComfyNode):
@@ -30,8 +37,12 @@ class TryOnGarment(io.ComfyNode):
             description="Puts a garment on a person, with everything set to what usually works. It "
             "stands for the separate nodes; use those to change a stage.",
             inputs=[
-                io.Image.Input("person", tooltip="A person's picture of any size."),
-                io.Image.Input("garment", tooltip="A garment lying flat, of any size."),
+                io.Image.Input(
+                    "person", tooltip="A person's picture of any size.", extra_dict=LINK
+                ),
+                io.Image.Input(
+                    "garment", tooltip="A garment lying flat, of any size.", extra_dict=LINK
+                ),
                 io.Combo.Input(
                     "checkpoint",
                     options=checkpoints,
@@ -98,14 +109,18 @@ class TryOnGarment(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Your own mask of the person's picture, in place of the generated one.",
+                    tooltip="Your own mask of the person's picture, in place of the generated one. "
+                    "A black one means none.",
+                    extra_dict=LINK,
                 ),
                 PoseKeypoint.Input(
                     "pose_keypoint",
                     optional=True,
-                    tooltip="Joints from another pack, in place of the detected ones; of a "
-                    "picture that is 3:4 already.",
+                    tooltip="Joints of the person's picture from another pack, in place of the "
+                    "detected ones.",
+                    extra_dict=LINK,
                 ),
+                person_index_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The person in the garment."),
@@ -129,8 +144,8 @@ class TryOnGarment(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        person: torch.Tensor,
-        garment: torch.Tensor,
+        person: Link,
+        garment: Link,
         checkpoint: str,
         variant: str,
         category: str,
@@ -142,14 +157,16 @@ class TryOnGarment(io.ComfyNode):
         sampler_name: str,
         scheduler: str,
         weight_dtype: str,
-        mask: torch.Tensor | None = None,
-        pose_keypoint: list[Any] | None = None,
+        mask: Link | None = None,
+        pose_keypoint: Link | None = None,
+        person_index: int = 0,
     ) -> io.NodeOutput:
         graph = GraphBuilder()
         loader = graph.node(
             "OOTD_ModelLoader", checkpoint=checkpoint, variant=variant, weight_dtype=weight_dtype
         )
-        prepared = graph.node("OOTD_PrepareGarment", image=garment, size=size)
+        model = loader.out(0)
+        prepared = graph.node("OOTD_PrepareGarment", image=garment, size=size, model=model)
         encoded = graph.node(
             "OOTD_GarmentEncoder",
             garment=prepared.out(0),
@@ -163,36 +180,47 @@ class TryOnGarment(io.ComfyNode):
             conditioning=encoded.out(0),
             garment_latent=encoded.out(1),
         )
-        where: dict[str, Any] = {"mask": mask}
-        if mask is None:
-            whole = graph.node("OOTD_HumanParser", image=person, checkpoint=checkpoint)
-            where = {"label_map": whole.out(0)}
-        fit = graph.node("OOTD_FitPerson", image=person, size=size, mode="auto", **where)
-        region = fit.out(1)
-        if mask is None:
-            labels = graph.node("OOTD_HumanParser", image=fit.out(0), checkpoint=checkpoint)
-            pose: Any = pose_keypoint
-            if pose is None:
-                pose = graph.node("OOTD_OpenPose", image=fit.out(0), checkpoint=checkpoint).out(0)
-            region = graph.node(
-                "OOTD_MaskGenerator",
-                image=fit.out(0),
-                category=category,
-                variant=variant,
-                mode=mask_mode,
-                grow=0,
-                feather=0.0,
-                keep_hair=False,
-                keep_arms=False,
-                keep_legs=False,
-                keep_scarf=False,
-                mask_use="replace",
-                label_map=labels.out(0),
-                pose_keypoint=pose,
-            ).out(0)
+
+        def seen(image: Link) -> tuple[Link, Link]:
+            pose = graph.node("OOTD_OpenPose", image=image, checkpoint=checkpoint)
+            parsed = graph.node("OOTD_HumanParser", image=image, checkpoint=checkpoint)
+            return parsed.out(0), pose.out(0)
+
+        own = {} if mask is None else {"mask": mask}
+        labels, pose = seen(person)
+        fit = graph.node(
+            "OOTD_FitPerson",
+            image=person,
+            size=size,
+            mode="auto",
+            label_map=labels,
+            pose_keypoint=pose if pose_keypoint is None else pose_keypoint,
+            person_index=person_index,
+            model=model,
+            **own,
+        )
+        labels, pose = seen(fit.out(0))
+        region = graph.node(
+            "OOTD_MaskGenerator",
+            image=fit.out(0),
+            category=category,
+            variant=variant,
+            mode=mask_mode,
+            grow=0,
+            feather=0.0,
+            keep_hair=False,
+            keep_arms=False,
+            keep_legs=False,
+            keep_scarf=False,
+            mask_use="replace",
+            label_map=labels,
+            pose_keypoint=pose if pose_keypoint is None else fit.out(3),
+            person_index=fit.out(4),
+            mask=fit.out(1),
+        ).out(0)
         fused = graph.node(
             "OOTD_FusedDenoiser",
-            denoiser=loader.out(0),
+            denoiser=model,
             garment_features=features.out(0),
             conditioning=encoded.out(0),
             vae=loader.out(3),

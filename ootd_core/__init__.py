@@ -1,27 +1,75 @@
-"""OOTDiffusion's core: networks, fusion, conditioning, sampling, masks, images and weights.
+"""OOTDiffusion (arXiv 2403.01779): networks, fusion, conditioning, sampling, masks and pictures.
 
-Never imports ComfyUI, humanparse or openpose. The try-on, in reading order:
+Never imports ComfyUI, humanparse or openpose. The paper, in reading order:
 
-categories        what can be put on, and which variant of the networks does it
-fusion            the garment's tokens, recorded in one UNet and attended to in the other
-conditioning      the prompt: a label and the garment as CLIP sees it
-latents           what the VAE encodes and decodes, and the agnostic person
-sampling          the samplers and the denoising loop
-request           person, garment, mask and settings of one try-on, checked
-pipeline          all of it in order: a request in, pictures out
+categories    what can be put on, and which variant of the networks does it
+fusion        the garment's tokens, recorded in one UNet and attended to in the other
+conditioning  the prompt: a label and the garment as CLIP sees it
+latents       what the VAE encodes and decodes, and the agnostic person
+sampling      the schedulers and the denoising loop
+request       person, garment, mask and settings of one try-on, checked
+pipeline      all of it in order: a request in, pictures out
 
-agnostic          which pixels to repaint: label map and keypoints in, mask out
-reference_mask    the same as the original implementation computes it
-labels, limbs     the label map's values; arms and legs as regions
-masks             checking, growing and feathering a mask
-images            pictures in and out, pasting back
-fitting           any shape to 3:4, and the exact way back
+Around it: `masks`, `images`, `checkpoints`; above these `datasets`, and above that `training` and
+`evaluation`, which do not know each other. `tryon` is what takes pictures of any size.
 
-weights           the catalogue of published files
-weight_files, file_damage, checkpoint_files
-                  reading one file; is it whole; which file is where
-checkpoints       loading a folder into networks
-checkpoint_writer writing networks into a folder
-datasets          photographs and paper dolls as samples to train and evaluate on
-training          paper dolls and the trainers that learn from them
+The names below are imported when they are first used, so that who needs masks alone waits for no
+network library.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .categories import Category, Variant
+    from .checkpoints.networks import Networks, load_networks
+    from .fusion import Fusion, prepare, record
+    from .images.files import load_image, load_mask
+    from .masks.agnostic import MaskMode, agnostic_mask
+    from .pipeline import TryOnPipeline
+    from .request import TryOnRequest
+    from .sampling import Scheduler, denoise
+
+__all__ = [
+    "Category",
+    "Fusion",
+    "MaskMode",
+    "Networks",
+    "Scheduler",
+    "TryOnPipeline",
+    "TryOnRequest",
+    "Variant",
+    "agnostic_mask",
+    "denoise",
+    "load_image",
+    "load_mask",
+    "load_networks",
+    "prepare",
+    "record",
+]
+
+_MODULES = {
+    "Category": "categories",
+    "Fusion": "fusion",
+    "MaskMode": "masks.agnostic",
+    "Networks": "checkpoints.networks",
+    "Scheduler": "sampling",
+    "TryOnPipeline": "pipeline",
+    "TryOnRequest": "request",
+    "Variant": "categories",
+    "agnostic_mask": "masks.agnostic",
+    "denoise": "sampling",
+    "load_image": "images.files",
+    "load_mask": "images.files",
+    "load_networks": "checkpoints.networks",
+    "prepare": "fusion",
+    "record": "fusion",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -93,7 +93,7 @@ class TryOnPipeline:
         nothing = torch.zeros_like(latents)
         if request.zero_garment:
             latents = nothing
-        if is_guided(request.guidance):
+        if is_guided(request.guidance_scale):
             latents = torch.cat([latents, nothing])
         features = record(
             networks.outfitting_unet,
@@ -131,14 +131,14 @@ class TryOnPipeline:
         generator = torch.Generator().manual_seed(request.seed)
         if noise is None:
             height, width = person.mask.shape[2:]
-            noise = draw_noise(request.samples, height, width, generator)
+            noise = draw_noise(request.num_images_per_prompt, height, width, generator)
         with Fusion(networks.tryon_unet) as fusion:
             fusion.set(garment)
             return denoise(
                 unet=networks.tryon_unet,
-                scheduler=make_scheduler(request.sampler, networks.scheduler_config),
-                steps=request.steps,
-                guidance=request.guidance,
+                scheduler=make_scheduler(request.scheduler, networks.scheduler_config),
+                num_inference_steps=request.num_inference_steps,
+                guidance_scale=request.guidance_scale,
                 noise=noise.to(networks.device),
                 agnostic=person.agnostic,
                 person=person.original,

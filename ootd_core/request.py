@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .categories import Category
 from .latents import SCALE, Repaint
 from .masks.morphology import validate_mask
-from .sampling import LCM_MAX_STEPS, Sampler
+from .sampling import LCM_MAX_STEPS, Scheduler
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,12 +27,12 @@ class TryOnRequest:
             detail is seen and the slower. At the person's size it is as in training.
         mask: [H, W], what to repaint: boolean, uint8 (from 127) or in [0, 1] (from 127 / 255).
         category: the part of the body that the garment covers.
-        steps: of the sampler, at least 1.
-        guidance: how strongly the garment counts: 1 to 5, default as published. Below 1 there is no
-            guidance, which takes half the time.
+        num_inference_steps: of the scheduler, at least 1.
+        guidance_scale: how strongly the garment counts: 1 to 5, default as published. Below 1 there
+            is no guidance, which takes half the time.
         seed: of the noise, 0 to 2**64 - 1. The same on every device.
-        samples: pictures to make from the same person and garment.
-        sampler: see `Sampler`.
+        num_images_per_prompt: pictures to make from the same person and garment.
+        scheduler: see `Scheduler`.
         repaint: which latents count as masked, see `Repaint`; not the published rule by default.
         fusion: False leaves the try-on UNet alone, so that all it knows of the garment is the
             prompt. An ablation, to measure what fusion does.
@@ -45,11 +45,11 @@ class TryOnRequest:
     garment: NDArray[np.uint8]
     mask: NDArray[np.bool_ | np.uint8 | np.floating]
     category: Category
-    steps: int = 20
-    guidance: float = 2.0
+    num_inference_steps: int = 20
+    guidance_scale: float = 2.0
     seed: int = 0
-    samples: int = 1
-    sampler: Sampler = Sampler.UNIPC
+    num_images_per_prompt: int = 1
+    scheduler: Scheduler = Scheduler.UNIPC
     repaint: Repaint = Repaint.TOUCHED
     fusion: bool = True
     zero_garment: bool = False
@@ -65,19 +65,39 @@ class TryOnRequest:
                 f"{max(SCALE, width - width % SCALE)}."
             )
         validate_mask(self.mask, height, width)
-        if self.steps < 1:
-            raise ValueError(f"steps is {self.steps}, but at least 1 is needed.")
-        if self.sampler is Sampler.LCM and self.steps > LCM_MAX_STEPS:
-            raise ValueError(
-                f"steps is {self.steps}, but the lcm sampler takes at most {LCM_MAX_STEPS}: "
-                "choose fewer steps or another sampler."
-            )
-        if self.samples < 1:
-            raise ValueError(f"samples is {self.samples}, but at least 1 is needed.")
-        if not (math.isfinite(self.guidance) and self.guidance >= 0):
-            raise ValueError(f"guidance is {self.guidance}, but must be a number of 0 or more.")
-        if not 0 <= self.seed < 2**64:
-            raise ValueError(f"seed is {self.seed}, but must lie in 0 to 2**64 - 1.")
+        check_sampling(
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            num_images_per_prompt=self.num_images_per_prompt,
+            seed=self.seed,
+            scheduler=self.scheduler,
+        )
+
+
+def check_sampling(
+    *,
+    num_inference_steps: int,
+    guidance_scale: float,
+    num_images_per_prompt: int,
+    seed: int,
+    scheduler: Scheduler,
+) -> None:
+    """Raises ValueError, one sentence, for a setting of the sampling that is out of range."""
+    if num_inference_steps < 1:
+        raise ValueError(f"num_inference_steps is {num_inference_steps}, but at least 1 is needed.")
+    if scheduler is Scheduler.LCM and num_inference_steps > LCM_MAX_STEPS:
+        raise ValueError(
+            f"num_inference_steps is {num_inference_steps}, but the lcm scheduler takes "
+            f"at most {LCM_MAX_STEPS}: choose fewer steps or another scheduler."
+        )
+    if num_images_per_prompt < 1:
+        raise ValueError(
+            f"num_images_per_prompt is {num_images_per_prompt}, but at least 1 is needed."
+        )
+    if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
+        raise ValueError(f"guidance_scale is {guidance_scale}, but must be a number of 0 or more.")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed is {seed}, but must lie in 0 to 2**64 - 1.")
 
 
 def _check_picture(name: str, picture: NDArray[np.uint8]) -> None:

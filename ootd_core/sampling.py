@@ -1,8 +1,8 @@
-"""The samplers and the denoising loop.
+"""The schedulers and the denoising loop.
 
 One step: the try-on UNet predicts the noise (twice where there is guidance: with the garment and
-without), the sampler steps, and everything outside the mask is put back from the person, noised to
-the level that the latents have reached. The loop is told the fused UNet; it knows nothing of
+without), the scheduler steps, and everything outside the mask is put back from the person, noised
+to the level that the latents have reached. The loop is told the fused UNet; it knows nothing of
 garments. Latents stay float32 throughout, whatever the UNet computes in.
 """
 
@@ -21,7 +21,7 @@ OnStep = Callable[[int, int, Tensor], None]
 """Called after every step with (step from 1, total, latents [B, 4, h, w]); may raise to cancel."""
 
 
-class Sampler(StrEnum):
+class Scheduler(StrEnum):
     """UniPC is the published default. LCM is only worth its few steps with weights made for it."""
 
     UNIPC = "unipc"
@@ -36,23 +36,23 @@ LCM_MAX_STEPS = 50  # LCM picks its steps among this many
 # diffusers' class, and what is set beside the checkpoint's noise schedule. UniPC ended at the
 # smallest sigma of training when the published pictures were made; diffusers now ends at zero,
 # which moves the latents by 0.3 %. "trailing" lets few steps begin at pure noise all the same.
-SCHEDULERS: dict[Sampler, tuple[str, dict[str, Any]]] = {
-    Sampler.UNIPC: (
+SCHEDULERS: dict[Scheduler, tuple[str, dict[str, Any]]] = {
+    Scheduler.UNIPC: (
         "UniPCMultistepScheduler",
         {"timestep_spacing": "linspace", "final_sigmas_type": "sigma_min"},
     ),
-    Sampler.DDIM: ("DDIMScheduler", {"timestep_spacing": "trailing"}),
-    Sampler.DPMPP_2M: ("DPMSolverMultistepScheduler", {"timestep_spacing": "linspace"}),
-    Sampler.EULER: ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
-    Sampler.LCM: ("LCMScheduler", {"original_inference_steps": LCM_MAX_STEPS}),
+    Scheduler.DDIM: ("DDIMScheduler", {"timestep_spacing": "trailing"}),
+    Scheduler.DPMPP_2M: ("DPMSolverMultistepScheduler", {"timestep_spacing": "linspace"}),
+    Scheduler.EULER: ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
+    Scheduler.LCM: ("LCMScheduler", {"original_inference_steps": LCM_MAX_STEPS}),
 }
 
 
-def make_scheduler(sampler: Sampler, config: Mapping[str, Any]) -> Any:
+def make_scheduler(scheduler: Scheduler, config: Mapping[str, Any]) -> Any:
     """A new diffusers scheduler with the noise schedule of a checkpoint's scheduler_config.json."""
     import diffusers
 
-    name, settings = SCHEDULERS[sampler]
+    name, settings = SCHEDULERS[scheduler]
     return getattr(diffusers, name).from_config(dict(config), **settings)
 
 
@@ -64,9 +64,9 @@ def draw_noise(samples: int, height: int, width: int, generator: torch.Generator
     return torch.randn((samples, 4, height, width), generator=generator)
 
 
-def is_guided(guidance: float) -> bool:
+def is_guided(guidance_scale: float) -> bool:
     """Classifier-free guidance is on from a scale of 1; below, only the garment's half is run."""
-    return guidance >= 1
+    return guidance_scale >= 1
 
 
 @torch.inference_mode()
@@ -74,8 +74,8 @@ def denoise(
     *,
     unet: "UNet2DConditionModel",
     scheduler: Any,
-    steps: int,
-    guidance: float,
+    num_inference_steps: int,
+    guidance_scale: float,
     noise: Tensor,
     agnostic: Tensor,
     person: Tensor,
@@ -90,20 +90,20 @@ def denoise(
         unet: the try-on UNet, fused with a garment. If guided it is run on a batch of [garment,
             unconditional], each `samples` long, and has to be fused with both, in this order.
         scheduler: from `make_scheduler`; its timesteps are set here.
-        guidance: scale s of eps = uncond + s * (garment - uncond).
+        guidance_scale: s of eps = uncond + s * (garment - uncond).
         noise: initial noise [samples, 4, h, w], also the noise of the repainted person.
         agnostic: unscaled latents of the agnostic person [1 or samples, 4, h, w].
         person: scaled latents of the person [1 or samples, 4, h, w].
         mask: [1 or samples, 1, h, w], 1 where to repaint.
         prompt: [1 or samples, tokens, channels].
-        generator: noise of samplers that draw some in each step (LCM); a CPU generator.
+        generator: noise of schedulers that draw some in each step (LCM); a CPU generator.
         on_step: called after every step; what it raises ends the loop.
 
     Returns scaled latents [samples, 4, h, w], outside the mask exactly the person's.
     """
-    scheduler.set_timesteps(steps, device=noise.device)
+    scheduler.set_timesteps(num_inference_steps, device=noise.device)
     timesteps: Tensor = scheduler.timesteps
-    halves = 2 if is_guided(guidance) else 1
+    halves = 2 if is_guided(guidance_scale) else 1
     options = _step_options(scheduler, generator)
     agnostic = agnostic.expand(len(noise), -1, -1, -1)
     prompt = prompt.to(unet.dtype).expand(len(noise), -1, -1).repeat(halves, 1, 1)
@@ -115,7 +115,7 @@ def denoise(
         predicted = unet(inputs, timestep, prompt, return_dict=False)[0].float()
         if halves == 2:
             with_garment, without = predicted.chunk(2)
-            predicted = without + guidance * (with_garment - without)
+            predicted = without + guidance_scale * (with_garment - without)
         latents = scheduler.step(predicted, timestep, latents, **options).prev_sample
 
         kept = person

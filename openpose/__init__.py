@@ -1,6 +1,6 @@
 """Image to body keypoints with OpenPose's body network: a leaf, importing none of its siblings.
 
-skeleton: joints, limbs, colours. person: one person's keypoints, ranking. network: the torch
+skeleton: joints, limbs, colours. person: one person's keypoints. network: the torch
 module and its weights. geometry, detect, decode: image to people. json_format: OpenPose JSON and
 ComfyUI's POSE_KEYPOINT. preview: stick figures.
 """
@@ -8,7 +8,7 @@ ComfyUI's POSE_KEYPOINT. preview: stick figures.
 from .detect import detect_people, network_input
 from .json_format import frame_of, load_people, people_of, save_people
 from .network import BodyChannels, BodyNetwork, load_body_network, published_state_dict
-from .person import Person, rank_people
+from .person import Person
 from .preview import draw_people
 from .skeleton import Joint
 
@@ -25,6 +25,5 @@ __all__ = [
     "network_input",
     "people_of",
     "published_state_dict",
-    "rank_people",
     "save_people",
 ]

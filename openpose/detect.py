@@ -1,7 +1,7 @@
-"""Image to people: fit the image to the network, run it, decode its maps, rank the people.
+"""Image to people: fit the image to the network, run it, decode its maps.
 
 Any image size is accepted and its shape is kept. The result is a list, empty where nobody was
-found; what that means is the caller's decision.
+found. What that means, and who of several people is meant, is the caller's decision.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from .decode import decode_maps
 from .geometry import PoseGeometry
 from .network import BodyNetwork
-from .person import Person, rank_people
+from .person import Person
 
 PADDING_GREY = 128
 
 
 def detect_people(network: BodyNetwork, image: NDArray[np.uint8]) -> list[Person]:
-    """Find the people in an image, the most prominent first (see `rank_people`).
+    """Find the people in an image, in no particular order.
 
     image: uint8 RGB [H,W,3] of any size. Keypoints are in its pixels. Runs on the device and in
     the precision of the network. Raises ValueError for an array that is no such image and
@@ -41,8 +41,7 @@ def detect_people(network: BodyNetwork, image: NDArray[np.uint8]) -> list[Person
             "check its file if it already is."
         )
     decoded = decode_maps(affinity.numpy(), heatmap.numpy(), geometry)
-    people = [_to_image(person, geometry, height, width) for person in decoded.people()]
-    return rank_people(people, height=height, width=width)
+    return [_to_image(person, geometry, height, width) for person in decoded.people()]
 
 
 def network_input(image: NDArray[np.uint8], geometry: PoseGeometry) -> NDArray[np.float32]:

@@ -1,11 +1,9 @@
-"""One person's 18 joints, and the order in which several people are offered.
+"""One person's 18 joints.
 
 A missing joint is said by its confidence, never guessed from its coordinates, so that a joint
-at the very edge of the picture counts. The first person of a ranked list is the one that a
-try-on should dress: the largest, then the most complete, then the most central.
+at the very edge of the picture counts.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,25 +48,3 @@ class Person:
         left, top = points.min(axis=0).tolist()
         right, bottom = points.max(axis=0).tolist()
         return left, top, right, bottom
-
-    def prominence(self, *, height: int, width: int) -> float:
-        """How much this person is the subject of a picture of `height` x `width`: 0 to 1.
-
-        The squared diagonal of the joints' box over that of the picture, times the share of
-        joints found, times a factor that falls from 1 in the centre to 1/2 in a corner. The
-        diagonal, not the area: a person seen from the side is not a small one.
-        """
-        left, top, right, bottom = self.box
-        picture = height**2 + width**2
-        size = min(1.0, ((right - left) ** 2 + (bottom - top) ** 2) / picture)
-        completeness = float(self.visible.mean())
-        offset = np.hypot((left + right - width) / 2, (top + bottom - height) / 2)
-        centrality = 1 - 0.5 * min(1.0, float(offset) / (0.5 * picture**0.5))
-        return size * completeness * centrality
-
-
-def rank_people(people: Iterable[Person], *, height: int, width: int) -> list[Person]:
-    """Sort by prominence in a picture of `height` x `width`, the most prominent first."""
-    return sorted(
-        people, key=lambda person: person.prominence(height=height, width=width), reverse=True
-    )

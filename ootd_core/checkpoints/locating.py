@@ -34,6 +34,10 @@ from .reading import read_shapes, read_state_dict
 IN_CHANNELS: dict[Part, int] = {Part.OUTFITTING_UNET: 4, Part.TRYON_UNET: 8}
 """conv_in: garment latents alone, or noisy latents beside the masked person's."""
 CONV_IN = "conv_in.weight"
+MINI_CHECKPOINT = Path(__file__).resolve().parents[2] / "demo" / "checkpoints"
+"""The small checkpoint that comes with this project; it dresses drawn dolls, not photographs."""
+DEMO_SAMPLES = MINI_CHECKPOINT.parent / "samples"
+"""Drawn persons, garments and true pictures for it: NUMBER-CATEGORY-{person,garment,truth}.png."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,6 +59,22 @@ class Networks:
     dtype: torch.dtype
 
 
+def choose_device(name: str) -> str:
+    """A device name for torch; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises ValueError for a device that this machine does not have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda").type
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"The device '{name}' cannot be used here: {error}") from error
+    return name
+
+
 def load_networks(
     folder: Path,
     variant: Variant,

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images.fitting import Fit
 from ..masks.labels import Label
 from .sample import FileMissing, UnusableSample
 
@@ -70,40 +69,3 @@ def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
             f"{path} holds the value {values.max()}, but its labels end at {len(table) - 1}."
         )
     return np.array(table, np.uint8)[values]
-
-
-def fit_label_map(labels: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
-    """Bring labels [H,W] of the original onto the canvas by nearest pixel; background around it.
-
-    The labels may be finer or coarser than the original, as long as they cover the same frame.
-    """
-    height, width = labels.shape
-    rows = _nearest(fit.height, fit.scale, fit.top, height / fit.original_height)
-    columns = _nearest(fit.width, fit.scale, fit.left, width / fit.original_width)
-    return _taken(labels, rows, columns)
-
-
-def unfit_label_map(canvas: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
-    """Bring labels of the canvas [h,w] back to the original [H,W] by nearest pixel.
-
-    What of the original does not lie on the canvas is background.
-    """
-    rows = _nearest(fit.original_height, 1 / fit.scale, -fit.top / fit.scale, 1.0)
-    columns = _nearest(fit.original_width, 1 / fit.scale, -fit.left / fit.scale, 1.0)
-    return _taken(canvas, rows, columns)
-
-
-def _taken(
-    labels: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.uint8]:
-    """Return the labels at rows x columns; background where these lie outside."""
-    on_rows = (rows >= 0) & (rows < labels.shape[0])
-    on_columns = (columns >= 0) & (columns < labels.shape[1])
-    taken = np.full((len(rows), len(columns)), Label.BACKGROUND, np.uint8)
-    taken[np.ix_(on_rows, on_columns)] = labels[np.ix_(rows[on_rows], columns[on_columns])]
-    return taken
-
-
-def _nearest(length: int, scale: float, start: float, fineness: float) -> NDArray[np.int64]:
-    """For each pixel of a side of the canvas the one under its centre."""
-    return np.floor(((np.arange(length) + 0.5) * scale + start) * fineness).astype(np.int64)

@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 
 from ..categories import Category
 from ..images.files import load_image
-from ..images.fitting import Fit, fit_image, fit_points, prepare_garment, unfit_points
-from .label_maps import fit_label_map, unfit_label_map
+from ..images.fitting import (
+    Fit,
+    fit_image,
+    fit_label_map,
+    fit_points,
+    prepare_garment,
+    unfit_label_map,
+    unfit_points,
+)
 from .sample import FileMissing, TryOnSample, UnusableSample, WrongSize
 
 SHAPE_TOLERANCE = 0.03

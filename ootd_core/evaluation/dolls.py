@@ -105,8 +105,8 @@ def dress_doll(
         garment=doll.garment,
         mask=mask,
         category=doll.category,
-        steps=steps,
-        guidance=guidance,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
         seed=doll.seed,
     )
     truth = decode(networks.vae, encode_scaled(networks.vae, to_tensor(doll.truth)))

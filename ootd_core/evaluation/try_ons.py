@@ -33,7 +33,7 @@ from ..masks.agnostic import MaskMode, agnostic_mask
 from ..masks.morphology import BoolMask
 from ..pipeline import TryOnPipeline
 from ..request import TryOnRequest
-from ..sampling import Sampler
+from ..sampling import Scheduler
 
 HASH_DIGITS = 12
 
@@ -48,7 +48,7 @@ class DressSettings:
     steps: int = 20
     guidance: float = 2.0
     seed: int = 0
-    sampler: Sampler = Sampler.UNIPC
+    sampler: Scheduler = Scheduler.UNIPC
     mask_mode: MaskMode = MaskMode.ROBUST
     grow: int = 0
     feather: float | None = 2.0
@@ -190,10 +190,10 @@ def dress(
         garment=sample.garment,
         mask=mask,
         category=sample.category,
-        steps=settings.steps,
-        guidance=settings.guidance,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance,
         seed=seed,
-        sampler=settings.sampler,
+        scheduler=settings.sampler,
     )
     result = pipeline(request)[0]
     if settings.feather is None:

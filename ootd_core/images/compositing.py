@@ -1,10 +1,19 @@
-"""The last step of every try-on: the result goes back into its original."""
+"""Pictures laid over pictures: a result pasted back into its original, a mask shown on a person."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..masks.morphology import BoolMask, SoftMask, feather_mask
 from .fitting import Fit, expect_size, unfit_image, unfit_mask
+
+MASK_COLOUR = np.array([255, 40, 120], np.float32)
+MASK_OPACITY = 0.55
+
+
+def overlay_mask(image: NDArray[np.uint8], mask: SoftMask) -> NDArray[np.uint8]:
+    """The picture [H, W, 3] with a mask [H, W] in [0, 1] shown over it, half transparent."""
+    share = MASK_OPACITY * mask[..., None]
+    return ((1 - share) * image + share * MASK_COLOUR).round().astype(np.uint8)
 
 
 def paste_back(

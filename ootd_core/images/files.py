@@ -8,6 +8,7 @@ refused here with one sentence.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,23 @@ def load_mask(path: Path) -> NDArray[np.float32]:
     """
     grey = np.asarray(_opaque(_open(path), ground="black").convert("L"))
     return grey.astype(np.float32) / np.float32(255.0)
+
+
+def as_image(image: Image.Image | NDArray[Any] | Path | str) -> NDArray[np.uint8]:
+    """A picture in whatever form as uint8 RGB [H, W, 3]: a PIL image, an array, or a file's path.
+
+    Raises ValueError for an array that is not uint8 [H, W, 3], and as `load_image` does.
+    """
+    if isinstance(image, Image.Image):
+        return np.array(_opaque(image, ground="white").convert("RGB"))
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(
+                f"A picture must be uint8 RGB of shape (height, width, 3), not {image.dtype} "
+                f"{image.shape}: scale it to 0 to 255 and convert it."
+            )
+        return image
+    return load_image(Path(image))
 
 
 def _open(path: Path) -> Image.Image:

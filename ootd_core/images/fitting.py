@@ -9,29 +9,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..masks.morphology import BoolMask, SoftMask
+from ..masks.morphology import MASK_THRESHOLD, BoolMask, Box, SoftMask, foreground_box
 
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels; right and bottom lie just outside."""
+Size = tuple[int, int]
+"""Height, width in pixels."""
 
 PERSON_MARGIN = 0.1  # of the person's box, on each side
 GARMENT_MARGIN = 0.04
 
 _WHITE = 255
 _EDGE_TOLERANCE = 1e-6  # pixels; what is nearer to a pixel's edge than this lies on it
-
-
-class FitMode(StrEnum):
-    """What of the picture comes onto the canvas."""
-
-    PAD = "pad"
-    CROP = "crop"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,40 +66,38 @@ class Fit:
         )
 
 
-def person_box(foreground: BoolMask) -> Box:
-    """The box around the foreground [H, W]. Raises ValueError if there is none."""
-    rows = np.flatnonzero(np.any(foreground, axis=1))
-    columns = np.flatnonzero(np.any(foreground, axis=0))
-    if len(rows) == 0:
-        raise ValueError("No person was found in the picture to crop to.")
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+def size_of(image: NDArray[Any]) -> Size:
+    """Height and width of a picture or mask [H, W, ...]."""
+    return image.shape[0], image.shape[1]
 
 
-def fit_image(
-    image: NDArray[np.uint8],
-    height: int,
-    width: int,
-    *,
-    mode: FitMode = FitMode.PAD,
-    box: Box | None = None,
-) -> tuple[NDArray[np.uint8], Fit]:
-    """Brings a picture [H, W, 3] onto a canvas [height, width, 3] and says how.
+def whole_fit(original: Size, canvas: Size) -> Fit:
+    """The fit that shows a whole picture of size `original`, centred on a canvas."""
+    (original_height, original_width), (height, width) = original, canvas
+    scale = max(original_height / height, original_width / width)
+    return Fit(
+        original_height=original_height,
+        original_width=original_width,
+        height=height,
+        width=width,
+        left=(original_width - scale * width) / 2,
+        top=(original_height - scale * height) / 2,
+        scale=scale,
+    )
 
-    Args:
-        mode: "pad" shows the whole picture, centred; "crop" shows `box` with a margin, and reaches
-            beyond the picture only where the picture is too narrow for the canvas.
-        box: the person, in pixels of the picture; for "crop".
 
-    Raises:
-        ValueError: "crop" without a box, or with a box of no area or outside the picture.
+def crop_fit(original: Size, canvas: Size, *, box: Box) -> Fit:
+    """The fit that shows the person in `box`, in pixels of the picture, with a margin.
+
+    It reaches beyond the picture only where the picture is too narrow for the canvas. Raises
+    ValueError for a box of no area or outside the picture.
     """
-    original = image.shape[:2]
-    if mode is FitMode.PAD:
-        fit = _whole(original, height, width)
-    elif box is None:
-        raise ValueError("Cropping needs the person's box: detect the person first, or pad.")
-    else:
-        fit = _around(original, height, width, box=box, margin=PERSON_MARGIN, stay_inside=True)
+    return _around(original, *canvas, box=box, margin=PERSON_MARGIN, stay_inside=True)
+
+
+def fit_image(image: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], Fit]:
+    """Brings a whole picture [H, W, 3] onto a canvas [height, width, 3] and says how."""
+    fit = whole_fit(size_of(image), (height, width))
     return fit_onto(image, fit), fit
 
 
@@ -164,6 +155,27 @@ def unfit_mask(mask: BoolMask | SoftMask, fit: Fit) -> SoftMask:
     return np.clip(image, 0.0, 1.0)
 
 
+def fit_label_map(labels: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
+    """Bring labels [H,W] of the original onto the canvas by nearest pixel; background around it.
+
+    The labels may be finer or coarser than the original, as long as they cover the same frame.
+    """
+    height, width = labels.shape
+    rows = _nearest(fit.height, fit.scale, fit.top, height / fit.original_height)
+    columns = _nearest(fit.width, fit.scale, fit.left, width / fit.original_width)
+    return _taken(labels, rows, columns)
+
+
+def unfit_label_map(canvas: NDArray[np.uint8], fit: Fit) -> NDArray[np.uint8]:
+    """Bring labels of the canvas [h,w] back to the original [H,W] by nearest pixel.
+
+    What of the original does not lie on the canvas is background.
+    """
+    rows = _nearest(fit.original_height, 1 / fit.scale, -fit.top / fit.scale, 1.0)
+    columns = _nearest(fit.original_width, 1 / fit.scale, -fit.left / fit.scale, 1.0)
+    return _taken(canvas, rows, columns)
+
+
 def prepare_garment(
     image: NDArray[np.uint8],
     height: int,
@@ -185,25 +197,12 @@ def prepare_garment(
         return fit_image(image, height, width)[0]
     expect_size(mask, image.shape[0], image.shape[1], "garment mask")
     share = mask.astype(np.float32)[..., None]
-    if not (mask >= 0.5).any():
+    box = foreground_box(mask >= MASK_THRESHOLD)
+    if box is None:
         raise ValueError("The garment mask is empty: paint the garment in white.")
     cut_out = np.round(share * image + (1.0 - share) * _WHITE).astype(np.uint8)
-    box = person_box(mask >= 0.5)
     fit = _around(image.shape[:2], height, width, box=box, margin=GARMENT_MARGIN, stay_inside=False)
     return fit_onto(cut_out, fit)
-
-
-def _whole(original: tuple[int, ...], height: int, width: int) -> Fit:
-    scale = max(original[0] / height, original[1] / width)
-    return Fit(
-        original_height=original[0],
-        original_width=original[1],
-        height=height,
-        width=width,
-        left=(original[1] - scale * width) / 2,
-        top=(original[0] - scale * height) / 2,
-        scale=scale,
-    )
 
 
 def _around(
@@ -300,3 +299,19 @@ def expect_size(
         raise ValueError(
             f"The {name} is {array.shape[1]}x{array.shape[0]} pixels, expected {width}x{height}."
         )
+
+
+def _taken(
+    labels: NDArray[np.uint8], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Return the labels at rows x columns; background where these lie outside."""
+    on_rows = (rows >= 0) & (rows < labels.shape[0])
+    on_columns = (columns >= 0) & (columns < labels.shape[1])
+    taken = np.full((len(rows), len(columns)), 0, np.uint8)
+    taken[np.ix_(on_rows, on_columns)] = labels[np.ix_(rows[on_rows], columns[on_columns])]
+    return taken
+
+
+def _nearest(length: int, scale: float, start: float, fineness: float) -> NDArray[np.int64]:
+    """For each pixel of a side of the canvas the one under its centre."""
+    return np.floor(((np.arange(length) + 0.5) * scale + start) * fineness).astype(np.int64)

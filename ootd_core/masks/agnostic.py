@@ -9,7 +9,7 @@ the original implementation's defects, `faithful` is that implementation number 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -77,6 +77,7 @@ def agnostic_mask(
     grow: int = 0,
     keep: Collection[Label] = (),
     keep_mask: BoolMask | None = None,
+    bystanders: Sequence[NDArray[np.floating]] = (),
 ) -> AgnosticMask:
     """The mask for putting a garment of `category` on the person of a picture [H, W].
 
@@ -88,6 +89,8 @@ def agnostic_mask(
         grow: pixels by which the mask is grown (never over what is kept) or, if negative, shrunk.
         keep: labels that stay as they are, besides those that `category` leaves alone.
         keep_mask: bool [H, W], further pixels that stay.
+        bystanders: keypoints [18, 3] of other people in the picture: what is nearer to one of them
+            than to the person stays, and says nothing about the person's clothes.
 
     Raises:
         ValueError: unusable label map or keypoints, no person in the picture, or nothing that
@@ -101,6 +104,8 @@ def agnostic_mask(
         )
     height, width = label_map.shape
     skeleton = Skeleton.of(keypoints, height, width)
+    others = theirs(label_map, skeleton, bystanders)
+    label_map = np.where(others, np.uint8(Label.BACKGROUND), label_map)
     if (
         np.count_nonzero(label_map) < MIN_PERSON_SHARE * label_map.size
         and skeleton.known.sum() < MIN_PERSON_JOINTS
@@ -111,11 +116,11 @@ def agnostic_mask(
     if mode is MaskMode.FAITHFUL:
         mask, kept = _faithful(label_map, skeleton, category, variant)
     else:
-        labels = _one_person(label_map, skeleton)
+        labels = one_person(label_map, skeleton)
         hide = mode is MaskMode.HIDE_OLD_GARMENT
         mask, kept = _robust(labels, skeleton, category, variant, hide=hide)
     mask = _adjust(mask, kept, grow)
-    mask &= ~np.isin(label_map, list(keep))
+    mask &= ~np.isin(label_map, list(keep)) & ~others
     if keep_mask is not None:
         mask &= ~keep_mask
     if not mask.any():
@@ -213,7 +218,21 @@ def _arm_and_hand(
     return arm | grow_mask(skin & ~hand, round(margin * skeleton.scale)), hand
 
 
-def _one_person(label_map: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.uint8]:
+def theirs(
+    label_map: NDArray[np.uint8], skeleton: Skeleton, bystanders: Sequence[NDArray[np.floating]]
+) -> BoolMask:
+    """The pixels of people [H, W] that are nearer to a bystander's bones than to the person's.
+
+    People touch, and a parser's label maps of them run together, so pieces do not tell them apart.
+    """
+    if not bystanders or not skeleton.known.any():
+        return np.zeros(label_map.shape, dtype=np.bool_)
+    own = skeleton.distance()
+    others = [Skeleton.of(each, *label_map.shape).distance() for each in bystanders]
+    return (label_map > 0) & (np.min(others, axis=0) < own)
+
+
+def one_person(label_map: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.uint8]:
     """The label map without other people: without pieces that stand beside the person.
 
     The person's pieces are those with a known joint (the largest one if there is none); a piece

@@ -27,6 +27,8 @@ JOINTS = (
 ARMS = {Label.RIGHT_ARM: (2, 3, 4), Label.LEFT_ARM: (5, 6, 7)}
 LEGS = ((8, 9, 10), (11, 12, 13))
 NECK, SHOULDERS, HIPS = 1, (2, 5), (8, 11)
+BONES = ((0, 1), (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11),
+         (11, 12), (12, 13))  # fmt: skip
 
 ARM_WIDTHS = {Variant.HALF_BODY: 60, Variant.FULL_BODY: 45}
 WRIST_EXTENSION = 1.2  # forearms are drawn this much longer: the joint lies before the cuff's end
@@ -92,6 +94,22 @@ class Skeleton:
     def missing(self, joints: tuple[int, ...]) -> tuple[str, ...]:
         """The names of those `joints` that are not known."""
         return tuple(JOINTS[joint] for joint in joints if not self.known[joint])
+
+    def distance(self) -> NDArray[np.float32]:
+        """How far each pixel is from the nearest bone or joint [H, W]; infinite without any."""
+        import cv2
+
+        lines = np.ones((self.height, self.width), dtype=np.uint8)
+        points = [tuple(point) for point in np.round(self.points).astype(int).tolist()]
+        for joint in np.flatnonzero(self.known):
+            cv2.circle(lines, points[joint], 0, 0)
+        for start, end in BONES:
+            if self.known[start] and self.known[end]:
+                cv2.line(lines, points[start], points[end], 0)
+        if lines.all():
+            return np.full(lines.shape, np.inf, np.float32)
+        distance = cv2.distanceTransform(lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        return np.asarray(distance, np.float32)
 
     def stroke(self, line: NDArray[np.float64], width: float, beyond: float = 0.0) -> BoolMask:
         """[H, W] covered by a thick line through points [N >= 2, 2].

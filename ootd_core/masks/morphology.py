@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 
 BoolMask = NDArray[np.bool_]
 SoftMask = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels; right and bottom lie just outside."""
+
+MASK_THRESHOLD = 0.5
+"""A pixel of a soft mask belongs to it from here on."""
+FRAME_SHARE, FRAME_COVER = 0.05, 0.9
+"""A frame that a parser takes for clothes: rows or columns along an edge, together no deeper than
+this share of the side, each covered to this share."""
+SPECK_SHARE = 0.05  # of the largest piece's area; a smaller piece is no part of a person
 
 
 def validate_mask(mask: NDArray[Any], height: int, width: int) -> SoftMask:
@@ -97,3 +106,27 @@ def drop_specks(mask: BoolMask, min_pixels: float) -> BoolMask:
     """Removes connected pieces of fewer than `min_pixels`."""
     pieces, sizes = pieces_of(mask)
     return np.concatenate([[False], sizes >= min_pixels])[pieces]
+
+
+def foreground_box(foreground: BoolMask) -> Box | None:
+    """The box around the foreground [H, W], specks and a frame along the edges left out."""
+    unframed = _without_frame(foreground)
+    pieces, sizes = pieces_of(unframed)
+    if len(sizes) == 0:
+        return None
+    large = np.concatenate([[False], sizes >= SPECK_SHARE * sizes.max()])[pieces]
+    rows, columns = np.flatnonzero(large.any(axis=1)), np.flatnonzero(large.any(axis=0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _without_frame(foreground: BoolMask) -> BoolMask:
+    inner = foreground.copy()
+    for axis in (0, 1):
+        covered = foreground.mean(axis=1 - axis) >= FRAME_COVER
+        deepest = int(FRAME_SHARE * len(covered))
+        for lines in (covered, covered[::-1]):
+            depth = int(np.argmin(lines)) if not lines.all() else len(lines)
+            if 0 < depth <= deepest:
+                side = slice(0, depth) if lines is covered else slice(len(covered) - depth, None)
+                inner[(side, slice(None)) if axis == 0 else (slice(None), side)] = False
+    return inner

@@ -20,12 +20,12 @@ from ootd_core.checkpoints.networks import load_networks, load_unet
 from ootd_core.fusion import Fusion, prepare, record
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Sampler, make_scheduler
+from ootd_core.sampling import Scheduler, make_scheduler
 from tests.model_folder import make_model_folder
 
 PACK = Path(__file__).resolve().parents[2]
 TIMESTEPS = (1, 261, 981)
-RUNS = {"uni_pc": Sampler.UNIPC, "euler": Sampler.EULER, "dpmpp_2m": Sampler.DPMPP_2M}
+RUNS = {"uni_pc": Scheduler.UNIPC, "euler": Scheduler.EULER, "dpmpp_2m": Scheduler.DPMPP_2M}
 
 
 def make_random_model(folder: Path) -> None:
@@ -97,10 +97,10 @@ def _runs(folder: Path) -> dict[str, Tensor]:
     result: dict[str, Tensor] = {}
     for name, sampler in RUNS.items():
         request = TryOnRequest(
-            person=person, garment=garment, mask=mask, category=Category.UPPER, sampler=sampler
+            person=person, garment=garment, mask=mask, category=Category.UPPER, scheduler=sampler
         )
         result[f"run.{name}"] = torch.from_numpy(pipeline(request)[0])
         scheduler = make_scheduler(sampler, networks.scheduler_config)
-        scheduler.set_timesteps(request.steps)
+        scheduler.set_timesteps(request.num_inference_steps)
         result[f"sigmas.{name}"] = scheduler.sigmas.float()
     return result

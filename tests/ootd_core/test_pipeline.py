@@ -14,7 +14,7 @@ from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.latents import Repaint
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Sampler
+from ootd_core.sampling import Scheduler
 from tests.ootd_core.small_networks import FOLDER, small_networks
 
 RANDOM = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def test_every_choice_counts() -> None:
         {"category": Category.DRESS},
         {"guidance": 4.0},
         {"steps": 3},
-        {"sampler": Sampler.DDIM},
+        {"sampler": Scheduler.DDIM},
         {"mask": ~MASK},
         {"fusion": False},
         {"zero_garment": True},
@@ -115,8 +115,8 @@ def test_garments_of_any_size(size: tuple[int, int]) -> None:
     assert dress(garment=garment).shape == (1, 64, 48, 3)
 
 
-@pytest.mark.parametrize("sampler", Sampler)
-def test_every_sampler(sampler: Sampler) -> None:
+@pytest.mark.parametrize("sampler", Scheduler)
+def test_every_sampler(sampler: Scheduler) -> None:
     assert np.array_equal(dress(sampler=sampler), dress(sampler=sampler))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ootd_core.categories import Category
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Sampler
+from ootd_core.sampling import Scheduler
 
 PICTURE = np.zeros((64, 48, 3), np.uint8)
 MASK = np.zeros((64, 48), np.float32)
@@ -43,11 +43,14 @@ def with_pixel(value: float) -> np.ndarray:
         ({"mask": with_pixel(np.nan)}, "1 values that are NaN"),
         ({"mask": with_pixel(2)}, "from 0 to 2"),
         ({"mask": np.zeros_like(MASK)}, "mask is empty"),
-        ({"steps": 0}, "steps is 0"),
-        ({"steps": 51, "sampler": Sampler.LCM}, "steps is 51, but the lcm sampler .* 50"),
-        ({"samples": 0}, "samples is 0"),
-        ({"guidance": -1.0}, "guidance is -1.0"),
-        ({"guidance": float("nan")}, "guidance is nan"),
+        ({"num_inference_steps": 0}, "num_inference_steps is 0"),
+        (
+            {"num_inference_steps": 51, "scheduler": Scheduler.LCM},
+            "num_inference_steps is 51, but the lcm scheduler .* 50",
+        ),
+        ({"num_images_per_prompt": 0}, "num_images_per_prompt is 0"),
+        ({"guidance_scale": -1.0}, "guidance_scale is -1.0"),
+        ({"guidance_scale": float("nan")}, "guidance_scale is nan"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**64}, "seed is 18446744073709551616"),
     ],
@@ -58,7 +61,8 @@ def test_unusable_values_are_refused(changes: dict[str, Any], message: str) -> N
 
 
 def test_the_limits_themselves_are_fine() -> None:
-    request(steps=1, samples=1, guidance=0.0, seed=2**64 - 1, garment=PICTURE[:8, :8])
-    request(steps=50, sampler=Sampler.LCM, mask=np.ones_like(MASK))
+    request(num_inference_steps=1, num_images_per_prompt=1, guidance_scale=0.0, seed=2**64 - 1)
+    request(garment=PICTURE[:8, :8])
+    request(num_inference_steps=50, scheduler=Scheduler.LCM, mask=np.ones_like(MASK))
     request(mask=MASK > 0)
     request(mask=(MASK * 255).astype(np.uint8))

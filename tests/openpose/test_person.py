@@ -1,9 +1,9 @@
-"""A person's visible joints and box, and who comes first."""
+"""A person's visible joints and box."""
 
 import numpy as np
 import pytest
 
-from openpose.person import Person, rank_people
+from openpose.person import Person
 from tests.openpose.drawn_maps import STANDING
 
 
@@ -29,18 +29,6 @@ def test_a_joint_in_the_corner_is_visible() -> None:
 def test_without_joints_the_box_is_empty() -> None:
     person = Person(keypoints=np.zeros((18, 3), np.float32), score=0.0)
     assert person.box == (0, 0, 0, 0)
-    assert person.prominence(height=512, width=384) == 0
-
-
-def test_larger_then_more_complete_then_more_central() -> None:
-    small_central = person_at(0.4, (300, 150))
-    large_aside = person_at(1, (0, 0))
-    large_central = person_at(1, (190, 0))
-    large_central_partial = person_at(1, (190, 0), missing=(3, 4, 6, 7))
-    people = [small_central, large_central_partial, large_aside, large_central]
-    ranked = rank_people(people, height=512, width=768)
-    assert ranked[0] is large_central
-    assert ranked[-1] is small_central
 
 
 def test_wrong_keypoints_are_refused() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ootd_core.images.compositing import paste_back
 from ootd_core.images.files import load_image, load_mask
-from ootd_core.images.fitting import Fit, FitMode, fit_image, unfit_mask
+from ootd_core.images.fitting import Fit, crop_fit, fit_image, unfit_mask, whole_fit
 from ootd_core.images.tensors import to_images, to_tensor
 
 HEIGHT, WIDTH = 128, 96
@@ -176,8 +176,10 @@ def test_outside_the_mask_every_pixel_is_the_originals(
     rng = np.random.default_rng(seed)
     original = noise(height, width, seed)
     box = (0.2 * width, 0.3 * height, 0.7 * width, 0.9 * height)
-    mode = FitMode.CROP if crop else FitMode.PAD
-    _, fit = fit_image(original, HEIGHT, WIDTH, mode=mode, box=box)
+    canvas = (HEIGHT, WIDTH)
+    fit = whole_fit((height, width), canvas)
+    if crop:
+        fit = crop_fit((height, width), canvas, box=box)
     mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
     top, left = int(rng.integers(HEIGHT - 20)), int(rng.integers(WIDTH - 20))
     mask[top : top + int(rng.integers(1, 120)), left : left + int(rng.integers(1, 90))] = True

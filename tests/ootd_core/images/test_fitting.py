@@ -6,16 +6,17 @@ from numpy.typing import NDArray
 
 from ootd_core.images.fitting import (
     Fit,
-    FitMode,
+    crop_fit,
     fit_image,
     fit_mask,
+    fit_onto,
     fit_points,
-    person_box,
     prepare_garment,
     unfit_image,
     unfit_mask,
     unfit_points,
 )
+from ootd_core.masks.morphology import BoolMask, Box, foreground_box
 
 HEIGHT, WIDTH = 128, 96
 side = st.integers(16, 400)
@@ -59,7 +60,8 @@ def test_a_crop_contains_its_box_and_lies_in_the_picture(
     left, right = sorted(rng.choice(width + 1, 2, replace=False).tolist())
     top, bottom = sorted(rng.choice(height + 1, 2, replace=False).tolist())
     box = (left, top, right, bottom)
-    canvas, fit = fit_image(smooth(height, width), HEIGHT, WIDTH, mode=FitMode.CROP, box=box)
+    fit = crop_fit((height, width), (HEIGHT, WIDTH), box=box)
+    canvas = fit_onto(smooth(height, width), fit)
     assert canvas.shape == (HEIGHT, WIDTH, 3)
     x0, y0, x1, y1 = fit.visible
     assert x0 <= left and y0 <= top and x1 >= right and y1 >= bottom
@@ -140,20 +142,12 @@ def test_a_hard_mask_returns_hard() -> None:
     assert soft == pytest.approx(np.full(soft.shape, 0.5))
 
 
-def test_the_persons_box() -> None:
-    mask = np.zeros((50, 40), dtype=bool)
-    mask[10:30, 5:12] = True
-    assert person_box(mask) == (5, 10, 12, 30)
-    with pytest.raises(ValueError, match="No person"):
-        person_box(np.zeros((50, 40), dtype=bool))
-
-
 @pytest.mark.parametrize(
-    "box", [None, (10, 10, 10, 20), (20, 10, 10, 20), (200, 0, 210, 10), (-9, -9, -1, -1)]
+    "box", [(10, 10, 10, 20), (20, 10, 10, 20), (200, 0, 210, 10), (-9, -9, -1, -1)]
 )
-def test_a_crop_needs_a_box_on_the_picture(box: tuple[float, float, float, float] | None) -> None:
+def test_a_crop_needs_a_box_on_the_picture(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match="box"):
-        fit_image(smooth(100, 100), HEIGHT, WIDTH, mode=FitMode.CROP, box=box)
+        crop_fit((100, 100), (HEIGHT, WIDTH), box=box)
 
 
 def test_other_sizes_than_the_fit_tells_are_refused() -> None:
@@ -182,12 +176,18 @@ def test_impossible_fits_are_refused(changed: dict[str, float], sentence: str) -
 # Garments
 
 
+def box_around(mask: BoolMask) -> Box:
+    box = foreground_box(mask)
+    assert box is not None
+    return box
+
+
 @pytest.mark.parametrize(("height", "width"), [(60, 300), (300, 60), (128, 96), (17, 16)])
 def test_a_garment_of_any_shape_is_shown_whole_on_white(height: int, width: int) -> None:
     canvas = prepare_garment(np.zeros((height, width, 3), np.uint8), HEIGHT, WIDTH)
     assert canvas.shape == (HEIGHT, WIDTH, 3)
     dark = canvas[..., 0] < 128
-    left, top, right, bottom = person_box(dark)
+    left, top, right, bottom = box_around(dark)
     assert (right - left) / (bottom - top) == pytest.approx(width / height, rel=0.1)
     assert (left + right) / 2 == pytest.approx(WIDTH / 2, abs=1)
     assert (top + bottom) / 2 == pytest.approx(HEIGHT / 2, abs=1)
@@ -199,7 +199,7 @@ def test_a_masked_garment_is_cut_out_centred_and_large() -> None:
     image[mask] = (200, 0, 0)
     canvas = prepare_garment(image, HEIGHT, WIDTH, mask=mask)
     red = canvas[..., 1] < 100
-    left, top, right, bottom = person_box(red)
+    left, top, right, bottom = box_around(red)
     assert right - left == pytest.approx(bottom - top, abs=2)
     assert right - left == pytest.approx(WIDTH / 1.08, abs=3)
     assert (left + right, top + bottom) == pytest.approx((WIDTH, HEIGHT), abs=2)

@@ -8,6 +8,7 @@ from ootd_core.masks.morphology import (
     drop_specks,
     feather_mask,
     fill_holes,
+    foreground_box,
     grow_mask,
     pieces_of,
     validate_mask,
@@ -117,3 +118,27 @@ def test_pieces_are_numbered_and_measured() -> None:
     pieces, sizes = pieces_of(mask)
     assert sorted(sizes.tolist()) == [3, 100]
     assert (pieces[10, 10], pieces[0, 0]) == (1 + sizes.argmax(), 1 + sizes.argmin())
+
+
+def test_the_box_of_a_foreground() -> None:
+    mask = np.zeros((100, 80), dtype=bool)
+    assert foreground_box(mask) is None
+    mask[20:60, 10:24] = True
+    assert foreground_box(mask) == (10, 20, 24, 60)
+
+
+def test_specks_and_a_frame_do_not_widen_the_box() -> None:
+    mask = np.zeros((100, 80), dtype=bool)
+    mask[20:60, 10:24] = True
+    mask[97, 77] = True  # a stray pixel
+    assert foreground_box(mask) == (10, 20, 24, 60)
+    mask[:3], mask[-2:], mask[:, :2], mask[:, -4:] = True, True, True, True
+    mask[0, 30:35] = False  # a frame need not be closed
+    assert foreground_box(mask) == (10, 20, 24, 60)
+
+
+def test_two_large_pieces_and_a_full_picture_count_whole() -> None:
+    mask = np.zeros((100, 80), dtype=bool)
+    mask[10:30, 10:20], mask[60:80, 40:70] = True, True
+    assert foreground_box(mask) == (10, 10, 70, 80)
+    assert foreground_box(np.ones((100, 80), dtype=bool)) == (0, 0, 80, 100)

@@ -89,7 +89,7 @@ def test_a_training_on_dolls_from_settings_to_a_picture(start: Path, tmp_path: P
         garment=person,
         mask=np.ones(SIZE, np.bool_),
         category=Category.DRESS,
-        steps=2,
+        num_inference_steps=2,
     )
     networks = load_networks(out, Variant.FULL_BODY)
     assert networks.tryon_unet.config["sample_size"] == 8, "a try-on would take another size"

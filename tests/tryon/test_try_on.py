@@ -1,0 +1,178 @@
+"""The public face on the bundled mini: any picture in, one of its size out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tryon.try_on
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.locating import DEMO_SAMPLES
+from ootd_core.images.files import load_image
+from openpose import Joint
+from tryon import TryOn, TryOnOptions, TryOnResult
+from tryon.perception import PersonNetworks
+
+PERSON, GARMENT = DEMO_SAMPLES / "1-upper-person.png", DEMO_SAMPLES / "1-upper-garment.png"
+SKIRT = DEMO_SAMPLES / "3-lower-garment.png"
+QUICK = TryOnOptions(num_inference_steps=1, height=128)
+
+
+@pytest.fixture(scope="module")
+def mini() -> TryOn:
+    return TryOn.from_pretrained()
+
+
+def two_people() -> np.ndarray:
+    """A bystander, smaller, on the left; the subject on the right."""
+    subject = load_image(PERSON)
+    bystander = Image.open(DEMO_SAMPLES / "2-upper-person.png").convert("RGB").resize((96, 128))
+    picture = np.full((256, 340, 3), 225, np.uint8)
+    picture[128:, 4:100] = bystander
+    picture[:, 148:] = subject
+    return picture
+
+
+def share(result: TryOnResult, columns: slice) -> float:
+    return float((np.asarray(result.mask)[:, columns] > 0).mean())
+
+
+def test_paths_images_and_arrays_give_the_same(mini: TryOn) -> None:
+    by_path = mini(PERSON, str(GARMENT), "upper", options=QUICK)
+    by_image = mini(Image.open(PERSON), Image.open(GARMENT), Category.UPPER, options=QUICK)
+    by_array = mini(load_image(PERSON), load_image(GARMENT), "upper", options=QUICK)
+    (picture,) = by_path.images
+    assert picture.size == (192, 256) and by_path.mask.size == (192, 256)
+    assert picture.tobytes() == by_image.images[0].tobytes() == by_array.images[0].tobytes()
+    assert by_path.label_map is not None and by_path.label_map.shape == (256, 192)
+    assert by_path.keypoints is not None and by_path.keypoints[Joint.NECK, 2] > 0
+    assert {"see the person", "dress", "paste back"} <= set(by_path.seconds)
+
+
+def test_outside_the_mask_nothing_changes(mini: TryOn) -> None:
+    result = mini(PERSON, GARMENT, "upper", options=QUICK)
+    outside = np.asarray(result.mask) == 0
+    assert np.array_equal(np.asarray(result.images[0])[outside], load_image(PERSON)[outside])
+
+
+def test_settings_win_over_options(mini: TryOn) -> None:
+    seen: list[tuple[int, int]] = []
+    result = mini(
+        PERSON,
+        GARMENT,
+        "upper",
+        options=QUICK,
+        num_inference_steps=2,
+        num_images_per_prompt=2,
+        on_step=lambda step, total, _latents: seen.append((step, total)),
+    )
+    assert seen == [(1, 2), (2, 2)]
+    assert len(result.images) == 2
+    assert result.images[0].tobytes() != result.images[1].tobytes()
+
+
+def test_an_outfit_is_put_on_piece_by_piece(mini: TryOn) -> None:
+    seen: list[tuple[int, int]] = []
+    outfit = [(GARMENT, "upper"), (SKIRT, "lower")]
+    result = mini(PERSON, outfit, options=QUICK, on_step=lambda *step: seen.append(step[:2]))
+    assert seen == [(1, 2), (2, 2)]
+    upper = mini(PERSON, GARMENT, "upper", options=QUICK)
+    lower = mini(upper.images[0], SKIRT, "lower", options=QUICK)
+    assert result.images[0].tobytes() == lower.images[0].tobytes()
+    both = np.maximum(np.asarray(upper.mask), np.asarray(lower.mask))
+    assert np.array_equal(np.asarray(result.mask), both)
+
+
+def test_the_bystander_who_comes_first_stays(mini: TryOn) -> None:
+    result = mini(two_people(), GARMENT, "upper", options=QUICK)
+    assert share(result, slice(148, None)) > 0.1 and share(result, slice(0, 110)) == 0
+    assert any("2 people" in warning for warning in result.warnings)
+    other = mini(two_people(), GARMENT, "upper", options=QUICK, person_index=1)
+    assert share(other, slice(0, 110)) > 0.02 > share(other, slice(160, None))
+
+
+def test_given_people_replace_detection(mini: TryOn, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = mini(PERSON, GARMENT, "upper", options=QUICK)
+    assert seen.keypoints is not None
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the pose network was asked")
+
+    monkeypatch.setattr(PersonNetworks, "people", refuse)
+    given = mini(PERSON, GARMENT, "upper", options=QUICK, people=[seen.keypoints])
+    assert np.array_equal(np.asarray(given.mask), np.asarray(seen.mask))
+
+
+def test_a_mask_of_ones_own_needs_no_perception(
+    mini: TryOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a network that sees people was asked")
+
+    monkeypatch.setattr(PersonNetworks, "people", refuse)
+    monkeypatch.setattr(PersonNetworks, "labels", refuse)
+    square = np.full((256, 256, 3), 255, np.uint8)
+    square[:, 32:224] = load_image(PERSON)
+    mask = np.zeros((256, 256), np.uint8)
+    mask[90:150, 100:150] = 255
+    for given in (mask, Image.fromarray(mask), mask > 0):
+        result = mini(square, GARMENT, "upper", options=QUICK, mask=given, feather=0.0)
+        changed = (np.asarray(result.images[0]) != square).any(2)
+        assert changed.any() and not changed[mask == 0].any()
+        assert result.label_map is None and result.keypoints is None
+
+
+def test_a_black_mask_means_none_and_is_said(mini: TryOn) -> None:
+    result = mini(PERSON, GARMENT, "upper", options=QUICK, mask=np.zeros((64, 64), np.float32))
+    assert np.asarray(result.mask).any()
+    assert any("mask is black throughout" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "sentence"),
+    [
+        ((PERSON, GARMENT, "hat"), {}, "category is 'hat', but must be one of upper, lower, dress"),
+        ((PERSON, GARMENT), {}, "Name the garment's category"),
+        ((PERSON, [(GARMENT, "upper")], "upper"), {}, "beside its garments"),
+        ((PERSON, []), {}, "no garment"),
+        ((PERSON, GARMENT, "upper"), {"num_inference_steps": 0}, "num_inference_steps is 0"),
+        ((PERSON, GARMENT, "upper"), {"person_index": -3}, "person_index is -3"),
+        ((np.zeros((9, 9)), GARMENT, "upper"), {}, "must be uint8 RGB"),
+    ],
+)
+def test_bad_input_is_refused_before_a_network_is_loaded(
+    arguments: tuple[Any, ...],
+    settings: dict[str, Any],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a network was loaded")
+
+    monkeypatch.setattr(tryon.try_on, "load_networks", refuse)
+    monkeypatch.setattr(PersonNetworks, "_files", refuse)
+    with pytest.raises(ValueError, match=sentence):
+        TryOn.from_pretrained()(*arguments, **settings)
+
+
+def test_a_half_body_model_refuses_a_dress_at_once() -> None:
+    half = TryOn(TryOn.from_pretrained().folder, Variant.HALF_BODY)
+    with pytest.raises(ValueError, match="half-body"):
+        half(PERSON, GARMENT, "dress")
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises((FileNotFoundError, ValueError), match=str(tmp_path)):
+        TryOn.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="variant is 'xl', but must be one of hd, dc"):
+        TryOn.from_pretrained(variant="xl")
+
+
+def test_another_dtype_loads_the_networks_anew() -> None:
+    model = TryOn.from_pretrained()
+    assert model.networks.dtype is torch.float32
+    assert model.to(dtype=torch.bfloat16).networks.dtype is torch.bfloat16
+    assert model(PERSON, GARMENT, "upper", options=QUICK).images[0].size == (192, 256)

@@ -1,0 +1,89 @@
+"""How a try-on is sampled, masked and fitted; checked when it is made, before a network is loaded.
+
+Names are those of diffusers' pipelines where these have one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from ootd_core.latents import SCALE
+from ootd_core.masks.agnostic import MaskMode
+from ootd_core.request import check_sampling
+from ootd_core.sampling import Scheduler
+
+from .preparation import FitChoice
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+MAX_FEATHER = 256.0
+MIN_HEIGHT = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TryOnOptions:
+    """The settings of one call.
+
+    Attributes:
+        num_inference_steps: of the scheduler, at least 1; 20 as published.
+        guidance_scale: how strongly the garment counts, 1 to 5; 2 as published. Below 1 there is no
+            guidance, which takes half the time.
+        num_images_per_prompt: pictures to make from the same person and garment.
+        seed: of the noise, 0 to 2**64 - 1; the same on every device.
+        scheduler: a `Scheduler` or its name.
+        mask_mode: a `MaskMode` or its name: how the mask is drawn.
+        mask_grow: pixels of the networks' picture by which the mask grows, or shrinks if negative.
+        feather: width of the seam inside the mask, in pixels of the networks' picture.
+        fit: a `FitChoice` or its name: how the person's picture is brought to 3:4.
+        height: of the networks' picture in pixels, a multiple of 32; None is what the checkpoint
+            was trained at. The width is three quarters of it.
+        person_index: which person of the picture is dressed; 0 is the most prominent one.
+
+    Raises ValueError for a value that is out of range or unknown.
+    """
+
+    num_inference_steps: int = 20
+    guidance_scale: float = 2.0
+    num_images_per_prompt: int = 1
+    seed: int = 0
+    scheduler: Scheduler = Scheduler.UNIPC
+    mask_mode: MaskMode = MaskMode.ROBUST
+    mask_grow: int = 0
+    feather: float = 2.0
+    fit: FitChoice = FitChoice.AUTO
+    height: int | None = None
+    person_index: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kind in (
+            ("scheduler", Scheduler),
+            ("mask_mode", MaskMode),
+            ("fit", FitChoice),
+        ):
+            object.__setattr__(self, name, _choice(name, getattr(self, name), kind))
+        check_sampling(
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            num_images_per_prompt=self.num_images_per_prompt,
+            seed=self.seed,
+            scheduler=self.scheduler,
+        )
+        if not 0 <= self.feather <= MAX_FEATHER:
+            raise ValueError(f"feather is {self.feather}, but must lie in 0 to {MAX_FEATHER:g}.")
+        if self.height is not None and (self.height < MIN_HEIGHT or self.height % (4 * SCALE)):
+            raise ValueError(
+                f"height is {self.height}, but must be a multiple of {4 * SCALE} from "
+                f"{MIN_HEIGHT} on, so that three quarters of it are a width that the networks take."
+            )
+        if self.person_index < 0:
+            raise ValueError(f"person_index is {self.person_index}, but counts from 0.")
+
+
+def _choice(name: str, value: str, kind: type[Choice]) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(kind)
+        raise ValueError(f"{name} is '{value}', but must be one of {names}.") from None

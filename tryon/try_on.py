@@ -1,0 +1,371 @@
+"""`TryOn`: one model folder as one call, from pictures of any size to pictures of that size.
+
+A garment is put on in five stages: fit the person to 3:4, look (label map and keypoints), mask,
+dress, paste back. An outfit is several garments, one after the other. Every network is loaded when
+it is first needed and kept. What had to be done without is said in the result's warnings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ootd_core.categories import Category, Variant, check_category
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT, locate, verify
+from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.checkpoints.reading import read_json
+from ootd_core.images.compositing import paste_back
+from ootd_core.images.files import as_image
+from ootd_core.images.fitting import (
+    Fit,
+    fit_mask,
+    fit_onto,
+    fit_points,
+    prepare_garment,
+    size_of,
+    unfit_label_map,
+    unfit_mask,
+    unfit_points,
+)
+from ootd_core.latents import SCALE, binary_mask
+from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask
+from ootd_core.masks.morphology import SoftMask
+from ootd_core.pipeline import TryOnPipeline
+from ootd_core.request import TryOnRequest
+from ootd_core.sampling import OnStep
+from ootd_core.training.lora import merge_loras
+
+from .options import TryOnOptions
+from .perception import PersonNetworks
+from .preparation import (
+    ChosenPerson,
+    Keypoints,
+    LabelMap,
+    choose_fit,
+    choose_person,
+    crops,
+    fitted_person,
+    own_mask,
+    person_box,
+)
+
+Picture = NDArray[np.uint8]
+AnyImage = Image.Image | NDArray[Any] | Path | str
+"""A PIL image, a uint8 array [H, W, 3] or the path of a picture file."""
+GarmentOfOutfit = tuple[AnyImage, Category | str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TryOnResult:
+    """What a try-on gives.
+
+    Attributes:
+        images: RGB, at the size of the person's picture.
+        mask: L, at that size: what was repainted, for an outfit by any of its garments.
+        warnings: sentences for the user.
+        label_map: ATR labels uint8 [H, W] at that size, of the person before the last garment;
+            None where a mask was given.
+        keypoints: [18, 3] in pixels of the person's picture (x, y, confidence); None where a mask
+            was given or nobody was found.
+        seconds: wall time by stage of this call.
+    """
+
+    images: list[Image.Image]
+    mask: Image.Image
+    warnings: tuple[str, ...]
+    label_map: LabelMap | None
+    keypoints: Keypoints | None
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Subject:
+    """The person who is meant on the networks' canvas, and how they come there."""
+
+    fit: Fit
+    person: ChosenPerson
+
+
+class TryOn:
+    """Dresses people in garments with the networks of one model folder."""
+
+    def __init__(self, folder: Path, variant: Variant) -> None:
+        self.folder = folder
+        self.variant = variant
+        self.device = torch.device("cpu")
+        self.dtype = torch.float32
+        self._loras: list[tuple[Path, float]] = []
+        self._seconds: dict[str, float] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path = MINI_CHECKPOINT, variant: Variant | str = Variant.FULL_BODY
+    ) -> Self:
+        """A try-on with the networks of a folder in the published layout.
+
+        Args:
+            folder: the bundled mini checkpoint by default, which dresses drawn dolls only.
+            variant: "hd", half body, for upper garments; "dc", full body, for all of them.
+
+        The files are looked for and checked; networks are loaded when they are first needed. Raises
+        FileNotFoundError or ValueError, one sentence, if something is missing or damaged.
+        """
+        try:
+            variant = Variant(variant)
+        except ValueError:
+            names = ", ".join(Variant)
+            raise ValueError(f"variant is '{variant}', but must be one of {names}.") from None
+        verify(locate(Path(folder), variant))
+        return cls(Path(folder), variant)
+
+    def to(
+        self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Run on another device, in another dtype. Networks that are loaded are loaded again."""
+        self.device = self.device if device is None else torch.device(device)
+        self.dtype = self.dtype if dtype is None else dtype
+        for cached in ("networks", "person_networks"):
+            self.__dict__.pop(cached, None)
+        return self
+
+    def load_lora(self, folder: str | Path, strength: float = 1.0) -> Self:
+        """Add a LoRA that `train` wrote. Raises FileNotFoundError or ValueError when it is read."""
+        self._loras.append((Path(folder), strength))
+        self.__dict__.pop("networks", None)
+        return self
+
+    @cached_property
+    def networks(self) -> Networks:
+        """The denoising networks. Raises FileNotFoundError or ValueError naming what is wrong."""
+        with self._stage("load networks"):
+            networks = load_networks(
+                self.folder, self.variant, device=self.device, dtype=self.dtype
+            )
+            for folder, strength in self._loras:
+                merge_loras(networks, folder, strength)
+        return networks
+
+    @cached_property
+    def person_networks(self) -> PersonNetworks:
+        """The human parser and the pose network."""
+        return PersonNetworks(self.folder, self.variant, device=str(self.device))
+
+    def __call__(
+        self,
+        person: AnyImage,
+        garment: AnyImage | Sequence[GarmentOfOutfit],
+        category: Category | str | None = None,
+        *,
+        options: TryOnOptions | None = None,
+        mask: NDArray[Any] | Image.Image | None = None,
+        people: Sequence[Keypoints] | None = None,
+        on_step: OnStep | None = None,
+        **settings: Any,
+    ) -> TryOnResult:
+        """Dress a person.
+
+        Args:
+            person, garment: pictures of any size. A list of (picture, category) is an outfit, put
+                on one after the other.
+            category: "upper", "lower" or "dress"; of a single garment.
+            options: or its fields as keywords (`num_inference_steps=10`), which win.
+            mask: [H, W] of the person's picture, what is repainted, in place of a generated one;
+                black throughout means none.
+            people: keypoints [18, 3] each, in pixels of the person's picture, in place of detected
+                ones.
+            on_step: called after every step with (step from 1, steps of all garments, latents);
+                may raise to cancel.
+
+        Raises ValueError or FileNotFoundError, one sentence, for input that cannot be used. Bad
+        options and categories are refused before any network is loaded.
+        """
+        options = replace(options or TryOnOptions(), **settings)
+        outfit = self._outfit(garment, category)
+        original = as_image(person)
+        garments = [(as_image(picture), kind) for picture, kind in outfit]
+        painted = own_mask(_mask_array(mask), size_of(original))
+        self._seconds = {}
+        with self._stage("see the person"):
+            subject = self._meet(original, painted, people, options)
+        warnings = list(subject.person.warnings)
+        if mask is not None and painted is None:
+            warnings.append("The mask is black throughout, so it was made from the picture.")
+        progress = _Progress(on_step, options, len(garments))
+        images, label_map = [original], None
+        redrawn = np.zeros(size_of(original), np.float32)
+        for number, (picture, kind) in enumerate(garments):
+            dressed: list[Picture] = []
+            # The first garment gives so many images; each further one is put on each of these.
+            for sample, image in enumerate(images):
+                canvas = fit_onto(image, subject.fit)
+                with self._stage("see the person"):
+                    if painted is not None:
+                        repaint = binary_mask(fit_mask(painted, subject.fit))
+                    else:
+                        label_map = self.person_networks.labels(canvas)
+                        generated = self._mask(label_map, subject, kind, options)
+                        repaint = generated.mask
+                        warnings += [each for each in generated.warnings if each not in warnings]
+                request = TryOnRequest(
+                    person=canvas,
+                    garment=prepare_garment(picture, *size_of(canvas)),
+                    mask=repaint,
+                    category=kind,
+                    num_inference_steps=options.num_inference_steps,
+                    guidance_scale=options.guidance_scale,
+                    seed=(options.seed + sample) % 2**64,
+                    num_images_per_prompt=1 if number else options.num_images_per_prompt,
+                    scheduler=options.scheduler,
+                )
+                pipeline = TryOnPipeline(self.networks)
+                with self._stage("dress"):
+                    results = pipeline(request, progress.next_run())
+                with self._stage("paste back"):
+                    dressed += [
+                        paste_back(image, result, repaint, subject.fit, options.feather)
+                        for result in results
+                    ]
+                    redrawn = np.maximum(redrawn, unfit_mask(repaint, subject.fit))
+            images = dressed
+        return TryOnResult(
+            images=[Image.fromarray(image) for image in images],
+            mask=Image.fromarray(np.round(redrawn * 255).astype(np.uint8)),
+            warnings=tuple(warnings),
+            label_map=None if label_map is None else unfit_label_map(label_map, subject.fit),
+            keypoints=_unfit_keypoints(subject),
+            seconds=dict(self._seconds),
+        )
+
+    def _outfit(
+        self, garment: AnyImage | Sequence[GarmentOfOutfit], category: Category | str | None
+    ) -> list[tuple[AnyImage, Category]]:
+        """The garments and their categories, checked against the variant."""
+        if isinstance(garment, Image.Image | np.ndarray | Path | str):
+            if category is None:
+                raise ValueError(f"Name the garment's category: one of {', '.join(Category)}.")
+            garment = [(garment, category)]
+        elif category is not None:
+            raise ValueError("An outfit has its categories beside its garments: give no other.")
+        outfit = [(picture, as_category(kind)) for picture, kind in garment]
+        if not outfit:
+            raise ValueError("The outfit has no garment.")
+        for _, kind in outfit:
+            check_category(self.variant, kind)
+        return outfit
+
+    def _meet(
+        self,
+        original: Picture,
+        painted: SoftMask | None,
+        people: Sequence[Keypoints] | None,
+        options: TryOnOptions,
+    ) -> _Subject:
+        """Find the person who is meant, and how they come onto the networks' canvas."""
+        size, canvas = size_of(original), self.canvas_size(options)
+        if painted is not None:
+            box = person_box(size, mask=painted)
+            fit = choose_fit(size, canvas, choice=options.fit, box=box)
+            return _Subject(fit=fit, person=ChosenPerson())
+        if not crops(size, canvas, options.fit):
+            fit = choose_fit(size, canvas)
+            on_canvas = self._people(original, fit, people)
+            chosen = choose_person(on_canvas, canvas, person_index=options.person_index)
+            return _Subject(fit=fit, person=chosen)
+        everybody = self.person_networks.people(original) if people is None else people
+        chosen = choose_person(everybody, size, person_index=options.person_index)
+        label_map = self.person_networks.labels(original)
+        box = person_box(size, label_map=label_map, person=chosen)
+        fit = choose_fit(size, canvas, choice=options.fit, box=box)
+        if people is not None:
+            return _Subject(fit=fit, person=fitted_person(chosen, fit))
+        # Looked at again, for the person is larger now, and no longer one of several.
+        nearer = choose_person(self._people(original, fit, None), canvas)
+        return _Subject(fit=fit, person=replace(nearer, warnings=chosen.warnings))
+
+    def _people(
+        self, original: Picture, fit: Fit, given: Sequence[Keypoints] | None
+    ) -> list[Keypoints]:
+        """Everybody's joints [18, 3] on the canvas: given ones are brought there."""
+        if given is None:
+            return self.person_networks.people(fit_onto(original, fit))
+        return [fit_points(person, fit) for person in given]
+
+    def _mask(
+        self, label_map: LabelMap, subject: _Subject, category: Category, options: TryOnOptions
+    ) -> AgnosticMask:
+        return agnostic_mask(
+            label_map,
+            subject.person.keypoints,
+            category=category,
+            variant=self.variant,
+            mode=options.mask_mode,
+            grow=options.mask_grow,
+            bystanders=subject.person.bystanders,
+        )
+
+    def canvas_size(self, options: TryOnOptions) -> tuple[int, int]:
+        """Height and width of the networks' picture: `options.height`, or as trained."""
+        height = options.height or self._trained_height
+        return height, height * 3 // 4 // SCALE * SCALE
+
+    @cached_property
+    def _trained_height(self) -> int:
+        unet = locate(self.folder, self.variant).tryon_unet
+        return SCALE * int(read_json(unet.config, remedy=unet.remedy)["sample_size"])
+
+    @contextmanager
+    def _stage(self, name: str) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            gone = time.perf_counter() - started
+            self._seconds[name] = self._seconds.get(name, 0.0) + gone
+
+
+class _Progress:
+    """Steps counted over all samplings of a call: one for the first garment, and one for each
+    image and further garment."""
+
+    def __init__(self, on_step: OnStep | None, options: TryOnOptions, garments: int) -> None:
+        self.on_step = on_step
+        self.steps = options.num_inference_steps
+        self.total = self.steps * (1 + (garments - 1) * options.num_images_per_prompt)
+        self.run = 0
+
+    def next_run(self) -> OnStep | None:
+        if self.on_step is None:
+            return None
+        on_step, before = self.on_step, self.run * self.steps
+        self.run += 1
+        return lambda step, _, latents: on_step(before + step, self.total, latents)
+
+
+def as_category(category: Category | str) -> Category:
+    """A category by its name. Raises ValueError naming those that there are."""
+    try:
+        return Category(category)
+    except ValueError:
+        names = ", ".join(Category)
+        raise ValueError(f"category is '{category}', but must be one of {names}.") from None
+
+
+def _mask_array(mask: NDArray[Any] | Image.Image | None) -> NDArray[Any] | None:
+    return np.asarray(mask.convert("L")) if isinstance(mask, Image.Image) else mask
+
+
+def _unfit_keypoints(subject: _Subject) -> Keypoints | None:
+    keypoints = subject.person.keypoints
+    if keypoints is None:
+        return None
+    return np.where(keypoints[:, 2:] > 0, unfit_points(keypoints, subject.fit), 0.0)

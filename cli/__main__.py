@@ -7,45 +7,125 @@ project.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import typer
+from ootd_core.requirements import how_to_install
 
-from cli.dataset import dataset_app
-from cli.demo import demo_command
-from cli.doctor import doctor_command
-from cli.download import download_command
-from cli.dropout_ablation import dropout_ablation_command
-from cli.evaluate import evaluate_command
-from cli.guidance_sweep import guidance_sweep_command
-from cli.train import train_command
-from cli.train_mini import train_mini_command
-from cli.tryon import tryon_command
+if TYPE_CHECKING:
+    from typer import Typer
 
-app = typer.Typer(
-    name="cli", help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+PROGRAM = "python -m cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as `--help` lists it, and where it is: imported only when it is called.
+
+    entry_point: `module:object`, a function or, for a command of commands, a Typer. help: the first
+    line of its docstring.
+    """
+
+    name: str
+    entry_point: str
+    help: str
+
+    def load(self) -> Any:
+        module, _, attribute = self.entry_point.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "cli.demo:demo_command",
+        "Dress the bundled drawn people and write a contact sheet.",
+    ),
+    Command("tryon", "cli.tryon:tryon_command", "Dress a person in a garment."),
+    Command(
+        "evaluate",
+        "cli.evaluate:evaluate_command",
+        "Measure a checkpoint, on drawn people it was never trained on or on a data set.",
+    ),
+    Command(
+        "guidance-sweep",
+        "cli.guidance_sweep:guidance_sweep_command",
+        "Measure a checkpoint on held-out dolls at several guidance scales.",
+    ),
+    Command(
+        "dropout-ablation",
+        "cli.dropout_ablation:dropout_ablation_command",
+        "Train a checkpoint on with several outfitting dropouts and measure each.",
+    ),
+    Command("dataset", "cli.dataset:dataset_app", "Look over a data set, or prepare one's own."),
+    Command(
+        "download",
+        "cli.download:download_command",
+        "Download the published networks into a model folder; interrupted, it resumes.",
+    ),
+    Command(
+        "doctor",
+        "cli.doctor:doctor_command",
+        "Say what is installed, what is missing, and how to get it; "
+        "exit code 1 if anything is bad.",
+    ),
+    Command(
+        "train",
+        "cli.train:train_command",
+        "Train both UNets, or a LoRA for them; resumes where it stopped.",
+    ),
+    Command(
+        "train-mini",
+        "cli.train_mini:train_mini_command",
+        "Train a mini checkpoint on drawn people; the UNets, the longest stage, take hours.",
+    ),
 )
-app.command("demo")(demo_command)
-app.command("tryon")(tryon_command)
-app.command("evaluate")(evaluate_command)
-app.command("guidance-sweep")(guidance_sweep_command)
-app.command("dropout-ablation")(dropout_ablation_command)
-app.add_typer(dataset_app, name="dataset")
-app.command("download")(download_command)
-app.command("doctor")(doctor_command)
-app.command("train")(train_command)
-app.command("train-mini")(train_mini_command)
+
+
+def app_for(called: str | None) -> Typer:
+    """The command line with all of `COMMANDS`, of which only the one called is imported."""
+    import typer
+
+    app = typer.Typer(
+        name="cli", help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    )
+    for command in COMMANDS:
+        if command.name != called:
+            app.command(command.name, help=command.help)(_not_called)
+            continue
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name)
+        else:
+            app.command(command.name)(loaded)
+    return app
+
+
+def _not_called() -> None:
+    """Stands for a command in the list."""
 
 
 def main() -> None:
     """Run the command line; unusable input becomes exit code 2 and one sentence."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
-        app()
+        app_for(called)(prog_name=PROGRAM)
     except (ValueError, FileNotFoundError) as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        sentence = how_to_install((error.name or "").partition(".")[0])
+        if sentence is None:
+            raise
+        _fail(sentence)
+
+
+def _fail(sentence: str) -> None:
+    print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

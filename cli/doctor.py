@@ -2,29 +2,26 @@
 
 Looks at packages, devices, ComfyUI, model folders and licences, and changes nothing. Packages are
 looked up, not imported (torch and onnxruntime apart, which know the devices), so that the report
-comes also where one of them is broken.
+comes also where one of them is missing or broken.
 """
 
+import importlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from cli.model_folder import Finding, State
+from cli.model_folder import Finding, State, examine
 from ootd_core.checkpoints.catalogue import LICENCE_TABLE
+from ootd_core.requirements import ROOT, SHARED, is_installed, onnxruntime_wheel, pip_command
 
-console = Console()
-
-ROOT = Path(__file__).resolve().parents[1]
 COLOURS = {State.GOOD: "green", State.NOTE: "yellow", State.BAD: "red"}
 GIB = 2**30
 
@@ -33,47 +30,44 @@ GIB = 2**30
 class Package:
     """A package and what does not work without it.
 
-    distributions: names under which it is installed with pip, the usual one first.
+    requirement: the name under which pip installs it. required: nothing works without it.
     """
 
     module: str
-    distributions: tuple[str, ...]
+    requirement: str
     costs: str
-    required: bool = True
+    required: bool = False
 
 
 PACKAGES = (
-    Package(module="torch", distributions=("torch",), costs="everything"),
-    Package(module="numpy", distributions=("numpy",), costs="everything"),
-    Package(module="PIL", distributions=("pillow",), costs="reading and writing pictures"),
-    Package(module="safetensors", distributions=("safetensors",), costs="loading weights"),
-    Package(module="einops", distributions=("einops",), costs="the fused attention"),
-    Package(module="transformers", distributions=("transformers",), costs="reading the prompt"),
-    Package(module="huggingface_hub", distributions=("huggingface_hub",), costs="`download`"),
-    Package(
-        module="diffusers",
-        distributions=("diffusers",),
-        costs="the command line and training (the ComfyUI nodes do without)",
-        required=False,
-    ),
-    Package(
-        module="accelerate",
-        distributions=("accelerate",),
-        costs="training (the ComfyUI nodes do without)",
-        required=False,
-    ),
+    Package(module="torch", requirement="torch", costs="everything", required=True),
+    Package(module="numpy", requirement="numpy", costs="everything", required=True),
+    Package(module="PIL", requirement="pillow", costs="images", required=True),
+    Package(module="safetensors", requirement="safetensors", costs="weights", required=True),
+    Package(module="einops", requirement="einops", costs="the fused attention", required=True),
+    Package(module="transformers", requirement="transformers", costs="CLIP", required=True),
+    Package(module="huggingface_hub", requirement="huggingface_hub", costs="`download`"),
+    Package(module="typer", requirement="typer", costs="the command line"),
     Package(
         module="cv2",
-        distributions=("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+        requirement="opencv-contrib-python-headless",
         costs="masks and pose detection",
-        required=False,
     ),
     Package(
         module="onnxruntime",
-        distributions=("onnxruntime-gpu", "onnxruntime", "onnxruntime-directml"),
+        requirement=onnxruntime_wheel(),
         costs="human parsing: bring your own mask or label map",
-        required=False,
     ),
+    Package(
+        module="diffusers",
+        requirement="diffusers",
+        costs="try-on and training from the command line (the ComfyUI nodes do without)",
+    ),
+    Package(module="tqdm", requirement="tqdm", costs="the command line's progress bars"),
+    Package(module="accelerate", requirement="accelerate", costs="training"),
+    Package(module="psutil", requirement="psutil", costs="training"),
+    Package(module="torchmetrics", requirement="torchmetrics", costs="evaluation"),
+    Package(module="matplotlib", requirement="matplotlib", costs="curves and charts"),
 )
 
 Report = dict[str, list[Finding]]
@@ -85,7 +79,11 @@ def report(folders: Sequence[Path] = ()) -> Report:
     A named folder that does not exist is BAD; the usual places are passed over if they are empty.
     """
     sections: Report = {
-        "Packages": [check_package(package) for package in PACKAGES] + check_torchvision(),
+        "Packages": [
+            *map(check_package, PACKAGES),
+            *check_shared_modules(_distributions()),
+            *check_torchvision(),
+        ],
         "Devices": check_devices(),
         "ComfyUI": [check_comfyui(ROOT)],
     }
@@ -110,29 +108,48 @@ def doctor_command(
     """Say what is installed, what is missing, and how to get it; exit code 1 if anything is bad."""
     sections = report(model or [])
     for title, findings in sections.items():
-        console.print(Text(f"\n{title}", style="bold"), soft_wrap=True)
+        typer.secho(f"\n{title}", bold=True)
         width = max(len(finding.subject) for finding in findings)
         for finding in findings:
-            mark = Text(f"  {finding.state:5}", style=COLOURS[finding.state])
-            console.print(mark + f"{finding.subject:{width}}  {finding.text}", soft_wrap=True)
+            mark = typer.style(f"{finding.state:5}", fg=COLOURS[finding.state])
+            typer.echo(f"  {mark}{finding.subject:{width}}  {finding.text}")
     if any(finding.state is State.BAD for findings in sections.values() for finding in findings):
         raise typer.Exit(1)
 
 
 def check_package(package: Package) -> Finding:
     """Whether a package is there, in which version; if not, what that costs and how to get it."""
-    for distribution in package.distributions:
-        if importlib.util.find_spec(package.module) is not None and _version(distribution):
-            return Finding(
-                subject=distribution, state=State.GOOD, text=_version(distribution) or ""
+    if not is_installed(package.module):
+        return Finding(
+            subject=package.requirement,
+            state=State.BAD if package.required else State.NOTE,
+            text=f"not installed, which costs {package.costs}; get it with "
+            f"{pip_command([package.requirement])}",
+        )
+    version = _version(package.requirement)
+    if version is not None:
+        return Finding(subject=package.requirement, state=State.GOOD, text=version)
+    # Another wheel than the one that would be installed, or none that pip knows of.
+    others = sorted(set(_distributions().get(package.module, [])))
+    text = ", ".join(f"{other} {_version(other)}" for other in others) or "not installed by pip"
+    return Finding(subject=package.module, state=State.GOOD, text=text)
+
+
+def check_shared_modules(distributions: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """A note for each module of `SHARED` that several wheels have installed over one another.
+
+    distributions: the names of the wheels by module.
+    """
+    findings: list[Finding] = []
+    for module in sorted(SHARED):
+        wheels = sorted(set(distributions.get(module, [])))
+        if len(wheels) > 1:
+            text = (
+                f"{' and '.join(wheels)} have overwritten one another: what the last one lacks is "
+                "gone for every program here; uninstall all of them and install the one you need"
             )
-    name = package.distributions[0]
-    return Finding(
-        subject=name,
-        state=State.BAD if package.required else State.NOTE,
-        text=f"not installed, which costs {package.costs}; get it with "
-        f"{sys.executable} -m pip install {name}",
-    )
+            findings.append(Finding(subject=module, state=State.NOTE, text=text))
+    return findings
 
 
 def check_torchvision() -> list[Finding]:
@@ -148,30 +165,45 @@ def check_torchvision() -> list[Finding]:
 def check_devices() -> list[Finding]:
     """The devices that torch and onnxruntime can use, with their memory."""
     findings = [Finding(subject="CPU", state=State.GOOD, text=_cpu())]
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
-        for index in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(index)
-            text = f"{torch.cuda.get_device_name(index)}, {free / GIB:.1f} of {total / GIB:.1f} GiB"
-            findings.append(Finding(subject=f"cuda:{index}", state=State.GOOD, text=f"{text} free"))
-        if torch.backends.mps.is_available():
-            findings.append(Finding(subject="mps", state=State.GOOD, text="Apple graphics"))
-        if len(findings) == 1:
-            findings.append(
-                Finding(
-                    subject="graphics card",
-                    state=State.NOTE,
-                    text="none that torch can use: the mini checkpoint runs in seconds, the "
-                    "published networks take minutes a picture",
-                )
-            )
-    if importlib.util.find_spec("onnxruntime") is not None:
-        import onnxruntime
-
-        providers = ", ".join(onnxruntime.get_available_providers())
-        findings.append(Finding(subject="human parsing", state=State.GOOD, text=providers))
+    if is_installed("torch"):
+        torch = _imported("torch")
+        findings += [torch] if isinstance(torch, Finding) else _graphics(torch)
+    if is_installed("onnxruntime"):
+        onnxruntime = _imported("onnxruntime")
+        if isinstance(onnxruntime, Finding):
+            findings.append(onnxruntime)
+        else:
+            providers = ", ".join(onnxruntime.get_available_providers())
+            findings.append(Finding(subject="human parsing", state=State.GOOD, text=providers))
     return findings
+
+
+def _graphics(torch: ModuleType) -> list[Finding]:
+    findings: list[Finding] = []
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        text = f"{torch.cuda.get_device_name(index)}, {free / GIB:.1f} of {total / GIB:.1f} GiB"
+        findings.append(Finding(subject=f"cuda:{index}", state=State.GOOD, text=f"{text} free"))
+    if torch.backends.mps.is_available():
+        findings.append(Finding(subject="mps", state=State.GOOD, text="Apple graphics"))
+    return findings or [
+        Finding(
+            subject="graphics card",
+            state=State.NOTE,
+            text="none that torch can use: the mini checkpoint runs in seconds, the published "
+            "networks take minutes a picture",
+        )
+    ]
+
+
+def _imported(module: str) -> ModuleType | Finding:
+    """A package, or what is wrong with it: any error, for a broken wheel raises what it likes."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        text = f"is installed but cannot be imported ({reason}): install it again"
+        return Finding(subject=module, state=State.BAD, text=text)
 
 
 def check_comfyui(root: Path) -> Finding:
@@ -208,11 +240,13 @@ def check_models(folder: Path) -> list[Finding]:
     """What a model folder holds, part by part."""
     if not folder.is_dir():
         return [Finding(subject="folder", state=State.BAD, text="there is no such folder")]
-    if importlib.util.find_spec("torch") is None:
-        return [Finding(subject="folder", state=State.NOTE, text="looked at once torch is there")]
-    from cli.model_folder import examine
-
     return examine(folder)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """The wheels that have installed each module."""
+    return importlib.metadata.packages_distributions()
 
 
 def _version(distribution: str) -> str | None:

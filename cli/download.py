@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import LICENCE_TABLE, WeightFile, files_for
 from ootd_core.checkpoints.integrity import damage
 
-console = Console(markup=False, highlight=False, soft_wrap=True)
 SHA256_DIGITS = 64
 GIT_DIGITS = 40
 Answer = TypeVar("Answer")
@@ -58,7 +56,7 @@ def download(
     folder: Path,
     *,
     endpoint: str | None = None,
-    report: Callable[[str], None] = console.print,
+    report: Callable[[str], None] = typer.echo,
 ) -> list[PlannedFile]:
     """Completes a model folder for these variants, parsers and pose network included.
 
@@ -75,7 +73,7 @@ def fetch(
     folder: Path,
     *,
     endpoint: str | None = None,
-    report: Callable[[str], None] = console.print,
+    report: Callable[[str], None] = typer.echo,
 ) -> list[PlannedFile]:
     """Brings these files into a model folder; see `download`."""
     planned = [_plan(file, folder, endpoint) for file in files]
@@ -100,9 +98,9 @@ def download_command(
 ) -> None:
     """Download the published networks into a model folder; interrupted, it resumes."""
     for what, licences in LICENCE_TABLE[1:]:
-        console.print(f"{what}: {', '.join(licence.name for licence in licences)}")
+        typer.echo(f"{what}: {', '.join(licence.name for licence in licences)}")
     download(variant, to)
-    console.print(f"Complete: {to}")
+    typer.echo(f"Complete: {to}")
 
 
 def matches(path: Path, size: int, digest: str | None) -> bool:

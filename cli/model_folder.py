@@ -1,4 +1,9 @@
-"""What a model folder holds, part by part: the doctor's look at it, without loading a network."""
+"""What a model folder holds, part by part: the doctor's look at it, without loading a network.
+
+Standard library only, but for what tells a UNet from another: that reads tensors, with torch.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +16,14 @@ from ootd_core.checkpoints.catalogue import (
     Part,
     WeightFile,
     download_command,
+    expected_path,
     files_for,
     find,
     missing,
     step_folder,
 )
 from ootd_core.checkpoints.integrity import damage
-from ootd_core.checkpoints.locating import (
-    PartFiles,
-    check_in_channels,
-    check_other_variant,
-    part_files,
-)
+from ootd_core.requirements import is_installed
 
 
 class State(StrEnum):
@@ -75,15 +76,21 @@ def _unet(folder: Path, part: Part, variant: Variant) -> Finding:
     wrong = _state(folder, part, variant)
     if wrong is not None:
         return Finding(subject=subject, state=wrong.state, text=wrong.text)
-    files = part_files(folder, variant, part)
-    mixed_up = _mixed_up(folder, variant, files)
+    mixed_up = _mixed_up(folder, variant, part)
     if mixed_up is not None:
         return Finding(subject=subject, state=State.BAD, text=mixed_up)
-    return Finding(subject=subject, state=State.GOOD, text=f"whole ({files.config.parent})")
+    place = expected_path(folder, files_for(variant, (part,))[0]).parent
+    return Finding(subject=subject, state=State.GOOD, text=f"whole ({place})")
 
 
-def _mixed_up(folder: Path, variant: Variant, files: PartFiles) -> str | None:
+def _mixed_up(folder: Path, variant: Variant, part: Part) -> str | None:
+    """What a UNet is instead, if it is another one; None where there is no torch to tell it."""
+    if not (is_installed("torch") and is_installed("safetensors")):
+        return None
+    from ootd_core.checkpoints.locating import check_in_channels, check_other_variant, part_files
+
     (other,) = set(Variant) - {variant}
+    files = part_files(folder, variant, part)
     try:
         check_in_channels(files)
         check_other_variant(folder, other, files)

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..categories import Variant
+from ..requirements import pack_command
 
 OOTD_REPOSITORY = "levihsu/OOTDiffusion"
 OOTD_REVISION = "d33c517dc1b0718ea1136533e3720bb08fae641b"
@@ -296,6 +297,8 @@ def missing(
 
 
 def download_command(folder: Path, variant: Variant) -> str:
-    """The command line that puts what `variant` needs, and lacks, into a model folder."""
-    quoted = f'"{folder}"' if " " in str(folder) else str(folder)
-    return f"python -m cli download --variant {variant} --to {quoted}"
+    """The command line that puts what `variant` needs, and lacks, into a model folder.
+
+    It is complete: a shell runs it as printed, in any folder.
+    """
+    return pack_command("download", "--variant", variant, "--to", str(folder.absolute()))

@@ -6,16 +6,20 @@ is never changed: of the pack's requirements only those that are absent are inst
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -24,8 +28,18 @@ PORT = 8188
 START_SECONDS = 300
 ANSWER_SECONDS = 2
 CLI_ENVIRONMENT = ".venv-comfy-cli"
-HEADLESS = {"diffusers", "accelerate", "torchmetrics", "matplotlib"}
-"""Of requirements.txt what the nodes do not import: ComfyUI's Python is spared them."""
+REQUIREMENTS = ROOT / "requirements.txt"
+WHAT_TO_INSTALL = ROOT / "ootd_core" / "requirements.py"
+"""A script that the Python in question runs by itself."""
+STILL_SECONDS = 10
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What a server can listen on, but nobody call it by, and how it is reached on this machine."""
+GRAPHICS = (
+    "print(torch.backends.mps.is_available() or any("
+    "hasattr(torch, n) and getattr(torch, n).is_available() for n in ('cuda', 'xpu')))"
+)
+MEMORY_OPTIONS = {"--cpu", "--gpu-only", "--highvram", "--normalvram", "--lowvram", "--novram"}
+"""ComfyUI takes one of these at most."""
 HOW = "set COMFYUI_PATH to a ComfyUI that you have"
 
 
@@ -98,8 +112,10 @@ def install_comfyui(folder: Path) -> None:
     if not (scripts / ("comfy.exe" if os.name == "nt" else "comfy")).exists():
         announce("installing comfy-cli")
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-        pip = [str(scripts / "python"), "-m", "pip", "install", "--quiet", "comfy-cli"]
-        if subprocess.run(pip, check=False).returncode != 0:
+        pip = [str(scripts / "python"), "-m", "pip", "install", "comfy-cli"]
+        with progress("pip"):
+            code = subprocess.run(pip, check=False).returncode
+        if code != 0:
             raise ComfyUIError(
                 f"comfy-cli could not be installed, for pip did not reach the package registry: "
                 f"check the network and try again, or {HOW}."
@@ -113,7 +129,8 @@ def install_comfyui(folder: Path) -> None:
     elif shutil.which("nvidia-smi"):
         device = "--nvidia"
     command = [str(scripts / "comfy"), "--skip-prompt", "--workspace", str(unfinished)]
-    code = subprocess.run([*command, "install", device], check=False).returncode
+    with progress("comfy-cli"):
+        code = subprocess.run([*command, "install", device], check=False).returncode
     if code != 0 or not is_comfyui(unfinished):
         shutil.rmtree(unfinished, ignore_errors=True)
         raise ComfyUIError(
@@ -128,10 +145,11 @@ def install_missing(python: Path) -> list[str]:
 
     Raises ComfyUIError if pip fails.
     """
-    absent = missing_requirements(python)
+    absent = what_to_install(python, REQUIREMENTS)
     if absent:
         announce(f"installing {', '.join(absent)}")
-        code = subprocess.run([str(python), "-m", "pip", "install", "--quiet", *absent]).returncode
+        with progress("pip"):
+            code = subprocess.run([str(python), "-m", "pip", "install", *absent]).returncode
         if code != 0:
             raise ComfyUIError(
                 f"pip could not install {', '.join(absent)} for {python} (its own message is "
@@ -140,28 +158,17 @@ def install_missing(python: Path) -> list[str]:
     return absent
 
 
-def missing_requirements(python: Path) -> list[str]:
-    """Names of requirements.txt that the nodes need and that are not installed there; one of a pair
-    of wheels is enough."""
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    names = [re.split(r"[\s;#]", line)[0] for line in lines if line and not line.startswith("#")]
-    installed = set(
-        ask(
-            python,
-            "from importlib.metadata import distributions as d;"
-            "print(*{x.metadata['Name'].lower().replace('_', '-') for x in d()})",
-        ).split()
-    )
-    twins = {"onnxruntime-gpu": "onnxruntime", "opencv-python-headless": "opencv-python"}
-    return [
-        name
-        for name in names
-        if name not in HEADLESS
-        and name.lower().replace("_", "-") not in installed
-        and twins.get(name) not in installed
-        and not (name == "onnxruntime" and installed & {"onnxruntime-gpu"})
-        and not (name == "onnxruntime" and "onnxruntime-gpu" in names)
-    ]
+def what_to_install(python: Path, requirements: Path, *options: str) -> list[str]:
+    """What pip is to be given for a file of requirements there; see ootd_core/requirements.py.
+
+    Raises ComfyUIError if that Python cannot tell.
+    """
+    command = [str(python), str(WHAT_TO_INSTALL), str(requirements), *options]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        reason = (answer.stderr.strip() or f"exit code {answer.returncode}").splitlines()[-1]
+        raise ComfyUIError(f"{python} cannot tell which packages it has: {reason}.")
+    return answer.stdout.splitlines()
 
 
 def link_pack(comfyui: Path) -> Path:
@@ -183,61 +190,92 @@ def link_pack(comfyui: Path) -> Path:
     return link
 
 
-def free_port(first: int) -> int:
+def free_port(first: int, host: str = "127.0.0.1") -> int:
     """The first port from `first` that nothing listens on."""
     for port in range(first, first + 100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        if not listens(host, port):
+            return port
     raise ComfyUIError(f"Ports {first} to {first + 99} are all taken: name one with --port.")
 
 
-def start_command(comfyui: Path, python: Path, options: list[str]) -> tuple[list[str], str]:
-    """The server's command line and its address; the user's options win over ours."""
-    command = [str(python), str(comfyui / "main.py")]
-    host, port = _option(options, "--listen"), _option(options, "--port")
-    if host is None:
-        command += ["--listen", "127.0.0.1"]
-    if port is None:
-        number = free_port(PORT)
-        if number != PORT:
-            announce(f"port {PORT} is taken; {number} it is")
-        port = str(number)
-        command += ["--port", port]
-    devices = "import torch; print(torch.cuda.is_available() or torch.backends.mps.is_available())"
-    if "--cpu" not in options and ask(python, devices) == "False":
-        command.append("--cpu")
-    return [*command, *options], f"http://{host or '127.0.0.1'}:{port}"
-
-
-def _option(options: list[str], name: str) -> str | None:
-    for option, value in zip(options, [*options, ""][1:], strict=True):
-        if option == name:
-            return value
-        if option.startswith(f"{name}="):
-            return option.split("=", 1)[1]
-    return None
-
-
-def serve(command: list[str], folder: Path, address: str) -> int:
-    """Run the server until it ends or Ctrl+C; says where it is as soon as it answers."""
-    process = subprocess.Popen(command, cwd=folder)
-    deadline = time.monotonic() + START_SECONDS
+def listens(host: str, port: int) -> bool:
     try:
-        while process.poll() is None and not answers(address):
-            if time.monotonic() > deadline:
-                raise ComfyUIError(
-                    f"ComfyUI did not answer at {address} within {START_SECONDS} s: see what it "
-                    "printed above."
-                )
-            time.sleep(0.3)
-        if process.poll() is not None:
-            raise ComfyUIError(
-                f"ComfyUI ended with exit code {process.returncode} before it answered: see what "
-                "it printed above."
-            )
-        announce(f"ComfyUI is at {address}")
-        announce(f"open Workflow > Browse Templates > {LINK} > upper_body, and press Run")
+        socket.create_connection((host, port), ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def option_parser() -> argparse.ArgumentParser:
+    """Of ComfyUI's options those that decide where the server is; as ComfyUI reads them."""
+    parser = argparse.ArgumentParser(
+        prog="quickstart.py comfyui",
+        usage="%(prog)s [options of ComfyUI's main.py]",
+        description=f"""
+            Finds a ComfyUI (COMFYUI_PATH, else around this pack, else {default_folder()}) or gets
+            one, installs what this pack needs and its Python lacks, links the pack into
+            custom_nodes, starts ComfyUI and says where it is. COMFYUI_PYTHON names its Python where
+            that is not in its own environment.""",
+        epilog="""
+            All other options are passed on as they are: `python main.py --help` in ComfyUI's folder
+            lists them. --cpu is added where torch finds no graphics card.""",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--listen",
+        nargs="?",
+        const="0.0.0.0,::",
+        default="127.0.0.1",
+        metavar="IP",
+        help="""
+        addresses to listen on; alone: all (default: %(default)s, this machine only)""",
+    )
+    add("--port", type=int, help=f"default: the first free one from {PORT}")
+    add("--tls-keyfile", metavar="PATH", help="with the next one: an https address")
+    add("--tls-certfile", metavar="PATH", help="of the key")
+    add("--quick-test-for-ci", action="store_true", help="load everything, then end")
+    return parser
+
+
+def start_command(comfyui: Path, python: Path, options: list[str]) -> tuple[list[str], str | None]:
+    """The server's command line, the user's options last, and the address to find it at.
+
+    The address is None for a server that only loads. Raises ComfyUIError if the port is taken.
+    """
+    ours, _ = option_parser().parse_known_args(options)
+    host: str = ours.listen.split(",")[0].strip()
+    host = EVERYWHERE.get(host, host)
+    command = [str(python), str(comfyui / "main.py")]
+    port = ours.port
+    if port is None:
+        port = free_port(PORT, host)
+        if port != PORT:
+            announce(f"port {PORT} is taken; {port} it is")
+        command += ["--port", str(port)]
+    elif not ours.quick_test_for_ci and listens(host, port):
+        raise ComfyUIError(f"Port {port} is taken: name another one with --port, or leave it out.")
+    chosen = MEMORY_OPTIONS.intersection(options) or "--directml" in options
+    if not chosen and ask(python, "import torch; " + GRAPHICS) == "False":
+        command.append("--cpu")
+    scheme = "https" if ours.tls_keyfile and ours.tls_certfile else "http"
+    name = f"[{host}]" if ":" in host else host
+    address = None if ours.quick_test_for_ci else f"{scheme}://{name}:{port}"
+    return [*command, *options], address
+
+
+def serve(command: list[str], address: str | None) -> int:
+    """Run the server until it ends or Ctrl+C; says where it is as soon as it answers.
+
+    Without an address it is waited for only. Returns its exit code.
+    """
+    # In the caller's folder, so that paths among the options mean what they say.
+    process = subprocess.Popen(command)
+    try:
+        if address is not None:
+            wait_until_it_answers(process, address)
+            announce(f"ComfyUI is at {address}")
+            announce(f"open Workflow > Browse Templates > {LINK} > upper_body, and press Run")
         return process.wait()
     except KeyboardInterrupt:
         return 130
@@ -246,10 +284,34 @@ def serve(command: list[str], folder: Path, address: str) -> int:
         process.wait()
 
 
+def wait_until_it_answers(process: subprocess.Popen[bytes], address: str) -> None:
+    """Raises ComfyUIError if the server ends first, or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and not answers(address):
+        if time.monotonic() > deadline:
+            raise ComfyUIError(
+                f"ComfyUI did not answer at {address} within {START_SECONDS} s: see what it "
+                "printed above."
+            )
+        time.sleep(0.3)
+    if process.poll() is not None:
+        raise ComfyUIError(
+            f"ComfyUI ended with exit code {process.returncode} before it answered: see what it "
+            "printed above."
+        )
+
+
 def answers(address: str) -> bool:
     """Whether ComfyUI (nothing else) answers there."""
+    # Its certificate is the user's own and proves nothing here; and no proxy leads to this machine.
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting)
+    )
     try:
-        with urllib.request.urlopen(f"{address}/system_stats", timeout=ANSWER_SECONDS) as answer:
+        with opener.open(f"{address}/system_stats", timeout=ANSWER_SECONDS) as answer:
             return "system" in json.load(answer)
     except (urllib.error.URLError, OSError, ValueError):
         return False
@@ -259,8 +321,31 @@ def announce(text: str) -> None:
     print(f"== {text}", flush=True)
 
 
+@contextmanager
+def progress(program: str) -> Generator[None]:
+    """Say every few seconds that a program is still at it, where it draws no progress bar."""
+    if sys.stdout.isatty():
+        yield
+        return
+    done = threading.Event()
+    start = time.monotonic()
+
+    def report() -> None:
+        while not done.wait(STILL_SECONDS):
+            announce(f"{program} is still at work ({time.monotonic() - start:.0f} s)")
+
+    thread = threading.Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def run_comfyui(options: list[str]) -> int:
-    """The command `comfyui`. Raises ComfyUIError."""
+    """The command `comfyui`. Raises ComfyUIError; SystemExit after --help or unusable options."""
+    option_parser().parse_known_args(options)
     try:
         comfyui = find_comfyui()
     except ComfyUIError:
@@ -272,4 +357,4 @@ def run_comfyui(options: list[str]) -> int:
     install_missing(python)
     announce(f"{link_pack(comfyui)} is the pack in {comfyui}")
     command, address = start_command(comfyui, python, options)
-    return serve(command, comfyui, address)
+    return serve(command, address)

@@ -7,8 +7,9 @@
 The third puts the pack into ComfyUI, in ComfyUI's own environment, and starts it; see
 comfyui_setup.py. Needs Python 3.11 or newer and nothing else: standard library only. The first call
 installs the tested versions (constraints.txt), later ones find them there and start at once. What
-was installed is remembered inside `.venv`, a file of requirements at a time, so an interrupted
-set-up goes on where it stopped and changed requirements are installed by the next call.
+was installed is remembered inside `.venv`, so an interrupted set-up goes on where it stopped and
+changed requirements are installed by the next call. An OpenCV or onnxruntime that is there already
+stays, whichever wheel it comes from.
 """
 
 from __future__ import annotations
@@ -22,14 +23,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from comfyui_setup import ComfyUIError, run_comfyui
+from comfyui_setup import ComfyUIError, announce, progress, run_comfyui, what_to_install
 
 ROOT = Path(__file__).resolve().parent
 CONSTRAINTS = "constraints.txt"
-REQUIREMENTS = {
-    "demo": ["requirements.txt"],
-    "test": ["requirements.txt", "requirements-dev.txt"],
-}
+REQUIREMENTS = {"demo": "requirements-headless.txt", "test": "requirements-dev.txt"}
 OLDEST_PYTHON = (3, 11)  # of the versions in constraints.txt
 USAGE = "Usage: python quickstart.py demo|test|comfyui [options that are passed on]"
 
@@ -94,7 +92,7 @@ class Environment:
             )
 
     def install(self, requirements: Path, constraints: Path, fingerprint: str) -> None:
-        """Installs a file of requirements unless that very content is installed already."""
+        """Installs a file of requirements unless it did so under that very fingerprint."""
         stamp = self.folder / f"{requirements.name}.installed"
         if stamp.exists() and stamp.read_text(encoding="utf-8") == fingerprint:
             return
@@ -103,15 +101,16 @@ class Environment:
         # torch by itself and by its exact version: then a build for the CPU in a folder of wheels
         # is preferred to the registry's, which brings gigabytes of CUDA libraries on Linux.
         self._pip_install(pinned("torch", constraints))
-        self._pip_install("--requirement", str(requirements), "--constraint", str(constraints))
+        wanted = what_to_install(self.python, requirements, "--all")
+        self._pip_install(*wanted, "--constraint", str(constraints))
         unfinished = stamp.with_suffix(".unfinished")
         unfinished.write_text(fingerprint, encoding="utf-8")
         unfinished.replace(stamp)
 
     def _pip_install(self, *arguments: str) -> None:
         pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
-        quiet = [] if sys.stdout.isatty() else ["--quiet"]
-        code = run([*pip, "--no-input", *quiet, *arguments])
+        with progress("pip"):
+            code = run([*pip, "--no-input", *arguments])
         if code != 0:
             raise SetupError(
                 "pip could not install the packages (its own message is above). Is the package "
@@ -136,11 +135,6 @@ def fingerprint(description: str, *files: Path) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def announce(text: str) -> None:
-    # Flushed, so that it stands above what the next process prints.
-    print(f"== {text}", flush=True)
 
 
 def run(command: list[str], folder: Path | None = None, **variables: str) -> int:
@@ -173,10 +167,8 @@ def prepare(environment: Environment, root: Path, job: str) -> None:
     """Makes sure that all a job needs is installed."""
     description = environment.ensure()
     constraints = root / CONSTRAINTS
-    for name in REQUIREMENTS[job]:
-        requirements = root / name
-        mark = fingerprint(description, requirements, constraints)
-        environment.install(requirements, constraints, mark)
+    mark = fingerprint(description, constraints, *sorted(root.glob("requirements*.txt")))
+    environment.install(root / REQUIREMENTS[job], constraints, mark)
 
 
 def demo(python: Path, options: list[str]) -> int:
@@ -212,20 +204,19 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] in (["-h"], ["--help"]):
         print(__doc__)
         return 0
-    if arguments[:1] == ["comfyui"]:
-        try:
-            return run_comfyui(arguments[1:])
-        except ComfyUIError as problem:
-            print(problem, file=sys.stderr)
-            return 1
-    if not arguments or arguments[0] not in JOBS:
+    if not arguments or arguments[0] not in (*JOBS, "comfyui"):
         print(USAGE, file=sys.stderr)
         return 2
     job, options = arguments[0], arguments[1:]
-    environment = Environment(ROOT / ".venv")
     try:
+        if job == "comfyui":
+            return run_comfyui(options)
+        environment = Environment(ROOT / ".venv")
         prepare(environment, ROOT, job)
         return JOBS[job](environment.python, options)
+    except ComfyUIError as problem:
+        print(problem, file=sys.stderr)
+        return 1
     except SetupError as problem:
         print(problem, file=sys.stderr)
         return problem.code

@@ -66,6 +66,7 @@ PACKAGES = (
     Package(module="tqdm", requirement="tqdm", costs="the command line's progress bars"),
     Package(module="accelerate", requirement="accelerate", costs="training"),
     Package(module="psutil", requirement="psutil", costs="training"),
+    Package(module="onnx", requirement="onnx", costs="training the mini's parser"),
     Package(module="torchmetrics", requirement="torchmetrics", costs="evaluation"),
     Package(module="matplotlib", requirement="matplotlib", costs="curves and charts"),
 )

@@ -60,6 +60,7 @@ from ootd_core.checkpoints.writing import (
     write_whole,
 )
 from ootd_core.datasets.paper_dolls.sample import DollSample, draw_nobody, draw_sample
+from ootd_core.requirements import require
 from ootd_core.training.loop import LoopSettings, Task, Training
 from ootd_core.training.publishing import publish, published_steps
 from ootd_core.training.tryon import TryOnTask
@@ -108,6 +109,7 @@ def train_mini_command(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train a mini checkpoint on drawn people; the UNets, the longest stage, take hours."""
+    require("onnx")  # torch asks for it when the parser is trained and to be written
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     trainers: dict[Stage, Callable[[Path, Path, float], None]] = {

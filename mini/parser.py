@@ -137,7 +137,7 @@ def export_parsers(network: SmallParser, atr: Path, lip: Path, *, size: Size) ->
                 str(unfinished),
                 input_names=["input.1"],
                 output_names=["coarse", "scores"],
-                dynamo=False,  # needs no further package
+                dynamo=False,  # the other exporter needs onnxscript beside onnx
             )
         unfinished.replace(path)
 

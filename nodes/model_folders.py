@@ -11,6 +11,9 @@ from pathlib import Path
 
 import folder_paths
 
+from ..ootd_core.categories import Variant
+from ..ootd_core.checkpoints.catalogue import download_command
+
 FOLDER = "ootdiffusion"
 MINI = "mini (built in)"
 _MINI_FOLDER = Path(__file__).resolve().parent.parent / "demo" / "checkpoints"
@@ -37,8 +40,8 @@ def folder_of(name: str) -> Path:
     if name not in found:
         places = " or ".join(str(place) for place in _places())
         raise FileNotFoundError(
-            f"There is no checkpoint '{name}' in {places}: choose another one, or get it with "
-            f"`python -m cli download --to {_places()[0]}` in this pack's folder."
+            f"There is no checkpoint '{name}' in {places}: choose another one, or get a published "
+            f"one with `{download_command(_places()[0], Variant.FULL_BODY)}` (or --variant hd)."
         )
     return found[name]
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..humanparse import HumanParser, colourise
 from ..ootd_core.checkpoints.locating import locate_preprocessors
 from ..ootd_core.images.fitting import size_of
+from ..ootd_core.requirements import require
 from ..openpose import (
     BodyNetwork,
     Person,
@@ -80,6 +81,7 @@ class ParseHuman(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: torch.Tensor, checkpoint: str) -> io.NodeOutput:
+        require("cv2", "onnxruntime")
         pictures = to_pictures(image)
         paths = locate_preprocessors(model_folders.folder_of(checkpoint))
         device = str(comfy.model_management.get_torch_device())
@@ -134,6 +136,7 @@ class DetectBodyPose(io.ComfyNode):
     def execute(
         cls, image: torch.Tensor, checkpoint: str, openpose_json: str = ""
     ) -> io.NodeOutput:
+        require("cv2")
         pictures = to_pictures(image)
         if openpose_json.strip():
             given = _frames(openpose_json)

@@ -60,8 +60,9 @@ class FakeMachine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
     if os.name == "nt":
         pytest.skip("the stand-in for a virtual environment needs links")
-    (tmp_path / "requirements.txt").write_text("torch\nnumpy\n")
-    (tmp_path / "requirements-dev.txt").write_text("pytest\n")
+    (tmp_path / "requirements.txt").write_text("torch\nno_such_numpy\n")
+    (tmp_path / "requirements-headless.txt").write_text("-r requirements.txt\nno_such_tqdm\n")
+    (tmp_path / "requirements-dev.txt").write_text("-r requirements.txt\nno_such_pytest\n")
     (tmp_path / "constraints.txt").write_text(CONSTRAINTS)
     machine = FakeMachine(tmp_path / ".venv")
     monkeypatch.setattr(quickstart, "run", machine.run)
@@ -74,8 +75,9 @@ def test_the_first_call_installs_torch_first_then_the_requirements(machine: Fake
     venv, torch, requirements, demo = machine.commands
     assert venv[1:3] == ["-m", "venv"]
     assert "torch==2.13.0" in torch
-    assert "--requirement" in requirements
-    assert "--constraint" in requirements
+    start = requirements.index("--no-input") + 1
+    wanted = ["torch", "no_such_numpy", "no_such_tqdm", "--constraint"]
+    assert requirements[start : start + 4] == wanted
     assert demo[1:] == ["-P", "-m", "cli", "demo", "--out", "sheet.png"]
 
 
@@ -87,14 +89,39 @@ def test_the_second_call_installs_nothing(machine: FakeMachine) -> None:
     assert not machine.calls("pip")
 
 
-def test_test_adds_the_development_requirements_to_those_of_demo(machine: FakeMachine) -> None:
+def test_test_installs_the_development_requirements(machine: FakeMachine) -> None:
     quickstart.main(["demo"])
     machine.commands.clear()
     quickstart.main(["test"])
-    wanted = [
-        command[command.index("--requirement") + 1] for command in machine.calls("--requirement")
-    ]
-    assert [Path(name).name for name in wanted] == ["requirements-dev.txt"]
+    (command,) = machine.calls("--constraint")
+    assert "no_such_pytest" in command and "no_such_tqdm" not in command
+
+
+def test_an_opencv_that_is_there_stays(
+    machine: FakeMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new environment's Python, a link to this one, is made to see both modules or neither."""
+    with (tmp_path / "requirements.txt").open("a") as file:
+        file.write("opencv-contrib-python-headless\nonnxruntime-gpu\n")
+    for module in ("cv2", "onnxruntime"):
+        (tmp_path / "modules" / module).mkdir(parents=True)
+        (tmp_path / "modules" / module / "__init__.py").touch()
+    quickstart.main(["demo"])
+    (without,) = machine.calls("--constraint")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    quickstart.main(["test"])
+    with_both = machine.calls("--constraint")[-1]
+    wheels = {"opencv-contrib-python-headless", "onnxruntime-gpu", "onnxruntime"}
+    assert len(wheels.intersection(without)) == 2
+    assert not wheels.intersection(with_both) and "torch" in with_both
+
+
+def test_a_python_that_cannot_tell_what_it_has_is_named(
+    machine: FakeMachine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "requirements-headless.txt").unlink()
+    assert quickstart.main(["demo"]) == 1
+    assert "cannot tell which packages it has" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "constraints.txt"])
@@ -106,17 +133,17 @@ def test_changed_requirements_are_installed(
     with (tmp_path / name).open("a") as file:
         file.write("einops==0.8\n")
     quickstart.main(["demo"])
-    assert len(machine.calls("--requirement")) == 1
+    assert len(machine.calls("--constraint")) == 1
 
 
 def test_an_interrupted_installation_is_repeated(machine: FakeMachine) -> None:
-    machine.answers["--requirement"] = 1
+    machine.answers["--constraint"] = 1
     assert quickstart.main(["demo"]) == 1
     machine.answers.clear()
     machine.commands.clear()
     assert quickstart.main(["demo"]) == 0
     assert not machine.calls("venv")
-    assert len(machine.calls("--requirement")) == 1
+    assert len(machine.calls("--constraint")) == 1
 
 
 def test_a_failed_installation_is_explained(

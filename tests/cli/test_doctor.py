@@ -1,6 +1,7 @@
 import importlib.metadata
 import importlib.util
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,20 @@ import typer
 from typer.testing import CliRunner
 
 from cli import doctor
-from cli.doctor import Package, check_comfyui, check_package, check_torchvision, report
+from cli.doctor import (
+    ROOT,
+    Package,
+    check_comfyui,
+    check_package,
+    check_shared_modules,
+    check_torchvision,
+    report,
+)
 from cli.model_folder import Finding, State, examine
 from tests.model_folder import LFS_POINTER, make_model_folder, truncate, unet
 
 RUNNER = CliRunner()
-COMMAND = "python -m cli download --variant"
+COMMAND = f"{sys.executable} {ROOT} download --variant"
 
 
 @pytest.fixture
@@ -37,23 +46,43 @@ def by_subject(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def test_an_installed_package_is_named_with_its_version() -> None:
-    found = check_package(Package(module="torch", distributions=("torch",), costs="all"))
+    found = check_package(Package(module="torch", requirement="torch", costs="all"))
     assert found.state is State.GOOD and found.text == importlib.metadata.version("torch")
 
 
 @pytest.mark.parametrize(("required", "state"), [(True, State.BAD), (False, State.NOTE)])
 def test_a_missing_package_says_its_cost_and_its_command(required: bool, state: State) -> None:
     package = Package(
-        module="no_such_module", distributions=("no-such",), costs="a feature", required=required
+        module="no_such_module", requirement="no-such", costs="a feature", required=required
     )
     found = check_package(package)
     assert found.state is state
     assert "which costs a feature" in found.text and "-m pip install no-such" in found.text
 
 
-def test_another_build_of_a_package_counts() -> None:
-    package = Package(module="torch", distributions=("no-such", "torch"), costs="all")
-    assert check_package(package).subject == "torch"
+def test_another_wheel_of_a_module_is_named() -> None:
+    found = check_package(Package(module="torch", requirement="no-such", costs="all"))
+    assert found.state is State.GOOD
+    assert found.text == f"torch {importlib.metadata.version('torch')}"
+
+
+def test_two_wheels_of_one_module_are_a_warning() -> None:
+    one = {"cv2": ["opencv-python", "opencv-python"], "onnxruntime": ["onnxruntime"]}
+    assert check_shared_modules(one) == []
+    two = {"cv2": ["opencv-python", "opencv-contrib-python"]}
+    (found,) = check_shared_modules(two)
+    assert found.state is State.NOTE and found.subject == "cv2"
+    assert "opencv-contrib-python and opencv-python have overwritten one another" in found.text
+
+
+def test_a_package_that_is_there_but_broken_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_torch(name: str) -> None:
+        raise OSError(f"lib{name}.so: undefined symbol")
+
+    monkeypatch.setattr(importlib, "import_module", break_torch)
+    found = by_subject(doctor.check_devices())
+    assert found["torch"].state is State.BAD and "undefined symbol" in found["torch"].text
+    assert "install it again" in found["onnxruntime"].text
 
 
 @pytest.mark.parametrize(
@@ -137,8 +166,9 @@ def test_the_command_exits_with_1_if_something_is_bad(app: typer.Typer, model: P
     assert "there is no such folder" in result.output
 
 
-def test_the_report_comes_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_comes_without_any_package(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    sections = report()
+    sections = report([model])
     assert by_subject(sections["Packages"])["torch"].state is State.BAD
     assert [finding.subject for finding in sections["Devices"]] == ["CPU"]
+    assert by_subject(sections[f"Models in {model}"])["try-on UNet, dc"].state is State.GOOD

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from cli.download import State, fetch, matches
+from ootd_core import requirements
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import WeightFile, files_for
+from ootd_core.checkpoints.locating import locate
 from tests.cli.hub import LARGE, Hub, serve, url_path
 
 FILES = [replace(file, sha256=None) for file in files_for(Variant.HALF_BODY)]
@@ -220,3 +222,38 @@ def test_hashes_of_both_kinds(tmp_path: Path) -> None:
     assert matches(path, 6, "ce013625030ba8dba906f756967f9e9ca394464a")
     assert not matches(path, 6, "ce013625030ba8dba906f756967f9e9ca394464b")
     assert matches(path, 6, hashlib.sha256(b"hello\n").hexdigest())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in for Python is a script of sh")
+def test_a_shell_runs_what_a_message_prints(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With spaces in the names of Python, this project and the model folder, from elsewhere.
+
+    It ends at the first hash that the catalogue knows: the real file is not in this hub.
+    """
+    python = tmp_path / "my python" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    project = tmp_path / "my project"
+    project.symlink_to(requirements.ROOT, target_is_directory=True)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(requirements, "ROOT", project)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(Path("my models"), Variant.HALF_BODY)
+    command = str(caught.value).split("`")[1]
+    (tmp_path / "elsewhere").mkdir()
+    result = subprocess.run(
+        command,
+        shell=True,
+        cwd=tmp_path / "elsewhere",
+        env=os.environ | {"HF_ENDPOINT": hub.endpoint, "NO_PROXY": "127.0.0.1,localhost"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "The server has another clip-vit-large-patch14/model.safetensors" in result.stderr
+    asked = {path for _, path, _ in hub.requests}
+    assert address(CONFIG) in asked and address(VAE) in asked

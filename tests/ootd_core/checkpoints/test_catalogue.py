@@ -20,6 +20,7 @@ from ootd_core.checkpoints.catalogue import (
     missing,
     step_folder,
 )
+from ootd_core.requirements import pack_command
 
 
 def put(folder: Path, name: str) -> Path:
@@ -102,11 +103,12 @@ def test_missing_names_required_files_until_they_are_there(
     assert missing(tmp_path, variant) == absent[:1]
 
 
-def test_the_command_quotes_a_folder_with_spaces() -> None:
-    assert download_command(Path("models"), Variant.HALF_BODY) == (
-        "python -m cli download --variant hd --to models"
-    )
-    assert download_command(Path("my models"), Variant.FULL_BODY).endswith('--to "my models"')
+def test_the_command_names_python_this_project_and_the_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = download_command(Path("models"), Variant.HALF_BODY)
+    assert command == pack_command("download", "--variant", "hd", "--to", str(tmp_path / "models"))
 
 
 def test_catalogue_and_files_need_no_diffusers() -> None:
@@ -115,7 +117,7 @@ def test_catalogue_and_files_need_no_diffusers() -> None:
         "from ootd_core.checkpoints import catalogue, locating, reading\n"
         "print(*{'diffusers', 'transformers', 'accelerate', 'cv2'} & set(sys.modules))"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )

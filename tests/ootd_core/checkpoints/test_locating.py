@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.catalogue import download_command
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
 from tests.model_folder import LFS_POINTER, edit_tensor, make_model_folder, to_bin, truncate, unet
 
@@ -22,7 +23,7 @@ def sentence(error: BaseException, folder: Path, variant: Variant) -> str:
     """The message, checked for what every one of them must have."""
     text = str(error)
     assert text.endswith(".") and "\n" not in text and ". " not in text, text
-    assert f"python -m cli download --variant {variant} --to {folder}" in text
+    assert download_command(folder, variant) in text
     return text
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.catalogue import download_command
 from ootd_core.checkpoints.networks import RENAMED_ATTENTION, Networks, load_networks
 from tests.model_folder import make_model_folder, to_bin, truncate, unet
 
@@ -64,7 +65,7 @@ def failure(model: Path, variant: Variant = DC) -> str:
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         load_networks(model, variant)
     text = str(caught.value)
-    assert "\n" not in text and f"`python -m cli download --variant {variant} --to {model}`" in text
+    assert "\n" not in text and f"`{download_command(model, variant)}`" in text
     return text
 
 

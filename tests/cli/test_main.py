@@ -1,0 +1,89 @@
+"""The table of commands, and that it is all that `--help` needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli import __main__ as command_line
+from cli.__main__ import COMMANDS, Command, app_for, main
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNER = CliRunner()
+
+
+def run(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_table_says_what_the_command_says_of_itself(command: Command) -> None:
+    loaded = command.load()
+    text = loaded.info.help if isinstance(loaded, typer.Typer) else loaded.__doc__
+    assert command.help == text.strip().splitlines()[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_has_its_help(command: Command) -> None:
+    result = RUNNER.invoke(app_for(command.name), [command.name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert command.help.split()[0] in result.output and "--help" in result.output
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    result = run("-c", "import cli.__main__ as c, sys; c.app_for(None); print(*sys.modules)")
+    loaded = set(result.stdout.split())
+    assert "cli.__main__" in loaded
+    modules = {command.entry_point.partition(":")[0] for command in COMMANDS}
+    assert not loaded & (modules | {"torch", "numpy", "diffusers", "PIL"})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the resource module is POSIX's")
+def test_help_takes_less_than_half_a_second_of_the_processor() -> None:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = run("-m", "cli", "--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert all(f"  {command.name}  " in result.stdout for command in COMMANDS)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds < 0.5, f"{seconds:.2f} s"
+
+
+def test_the_folder_itself_runs_from_anywhere(tmp_path: Path) -> None:
+    """Also in Pythons that do not look into the current folder, as ComfyUI's embedded one."""
+    result = run("-I", str(ROOT), "download", "--help", folder=tmp_path)
+    assert result.returncode == 0 and "--variant" in result.stdout, result.stderr
+
+
+def test_an_unknown_command_exits_with_2() -> None:
+    result = run("-m", "cli", "dance")
+    assert result.returncode == 2 and "dance" in result.stderr
+
+
+@pytest.mark.parametrize("error", [ValueError, FileNotFoundError])
+def test_unusable_input_is_one_sentence_and_exit_code_2(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_self: Command) -> None:
+        raise error("The picture is too small.")
+
+    monkeypatch.setattr(Command, "load", refuse)
+    monkeypatch.setattr(sys, "argv", ["cli", "demo"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Error: The picture is too small.\n"
+
+
+def test_a_missing_module_of_ours_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line, "COMMANDS", (Command("demo", "cli.no_such:demo", "Demo."),))
+    monkeypatch.setattr(sys, "argv", ["cli", "demo"])
+    with pytest.raises(ModuleNotFoundError, match="no_such"):
+        main()

@@ -2,7 +2,6 @@
 for what the nodes load, `doctor` and `download`."""
 
 import importlib.metadata
-import importlib.util
 import os
 import subprocess
 import sys

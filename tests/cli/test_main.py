@@ -26,7 +26,7 @@ def run(*words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
 def test_the_table_says_what_the_command_says_of_itself(command: Command) -> None:
     loaded = command.load()
     text = loaded.info.help if isinstance(loaded, typer.Typer) else loaded.__doc__
-    assert command.help == text.strip().splitlines()[0]
+    assert text is not None and command.help == text.strip().splitlines()[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)

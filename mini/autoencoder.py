@@ -111,7 +111,7 @@ def masked(sample: DollSample, rng: np.random.Generator) -> np.ndarray[Any, np.d
 
 
 def picture_batch(seed: int, phase: Phase) -> Tensor:
-    """Return [B,3,H,W] in [-1,1]: people, flat garments and masked people drawn from a seed."""
+    """Return [B, 3, H, W] in [-1,1]: people, flat garments and masked people drawn from a seed."""
     rng = np.random.default_rng(seed)
     pictures: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
     for index in range(phase.batch):
@@ -155,7 +155,7 @@ def _decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reconstruction_psnr(autoencoder: AutoencoderKL, pictures: Tensor) -> float:
-    """Return the mean PSNR (dB) of decoding each picture's latent mode; [B,3,H,W] in [-1,1]."""
+    """Return the mean PSNR (dB) of decoding each picture's latent mode; [B, 3, H, W] in [-1,1]."""
     values: list[float] = []
     for picture in pictures.split(1):
         decoded = _decode(autoencoder, encode(autoencoder, picture))

@@ -22,15 +22,15 @@ JOINT_SPREAD = 0.87
 LIMB_HALF_WIDTH = 0.8
 """In map pixels."""
 PoseBatch = tuple[Tensor, Tensor, Tensor]
-"""Network inputs [B,3,h,w], affinity maps [B,38,h/8,w/8], heatmaps [B,19,h/8,w/8]."""
+"""Network inputs [B, 3, h, w], affinity maps [B, 38, h/8, w/8], heatmaps [B, 19, h/8, w/8]."""
 
 
 def target_maps(
     keypoints: NDArray[np.float32], geometry: PoseGeometry
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return affinity maps [38,h,w] and heatmaps [19,h,w] (the last is the background's).
+    """Return affinity maps [38, h, w] and heatmaps [19, h, w] (the last is the background's).
 
-    keypoints: [18,3], rows (x, y, confidence) in pixels of the geometry's picture; joints of
+    keypoints: [18, 3], rows (x, y, confidence) in pixels of the geometry's picture; joints of
     confidence 0 leave no trace.
     """
     rows, columns = geometry.padded_height // STRIDE, geometry.padded_width // STRIDE

@@ -43,7 +43,7 @@ from ootd_core.masks.morphology import SoftMask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep
-from ootd_core.training.lora import merge_loras
+from ootd_core.checkpoints.lora import merge_loras
 
 from .options import TryOnOptions
 from .perception import PersonNetworks

@@ -19,8 +19,8 @@ from ..masks.morphology import BoolMask
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryOnLatents:
-    """One sample as the UNets see it. garment, agnostic: unscaled latents [4,h,w]; target: scaled
-    latents [4,h,w] of the person in the garment; prompt: [tokens, channels]."""
+    """One sample as the UNets see it. garment, agnostic: unscaled latents [4, h, w]; target: scaled
+    latents [4, h, w] of the person in the garment; prompt: [tokens, channels]."""
 
     garment: Tensor
     agnostic: Tensor
@@ -38,7 +38,7 @@ def encode_pictures(
     mask: BoolMask,
     category: Category,
 ) -> TryOnLatents:
-    """Encode pictures uint8 RGB [H,W,3] of one size, multiples of 8; mask [H,W]: what is hidden.
+    """Encode pictures uint8 RGB [H, W, 3] of one size, multiples of 8; mask [H, W]: what is hidden.
 
     truth: the person in the garment. Outside the mask the person counts, since inference leaves
     that alone.

@@ -93,7 +93,7 @@ def test_what_is_missing_is_made_once_and_fits_the_picture(
     write_folder(tmp_path, people=2, categories=[Category.UPPER], seen=False, size=LARGE)
     options = (tmp_path, "--model", MINI_MODEL, "--size", "256x192", "--device", "cpu")
     assert run(monkeypatch, "check", tmp_path, "--size", "256x192") == 0
-    assert "4 label maps and keypoints to be made: python -m cli dataset prepare" in (
+    assert "4 label maps and keypoints have to be made: python -m cli dataset prepare" in (
         capsys.readouterr().out
     )
     assert run(monkeypatch, "prepare", *options) == 0
@@ -131,7 +131,7 @@ def test_published_sets_bring_their_own_label_maps(
 ) -> None:
     write_viton_hd(tmp_path, train=1, test=1)
     assert run(monkeypatch, "prepare", tmp_path, "--model", MINI_MODEL) == 2
-    assert "viton-hd: it brings its own label maps" in capsys.readouterr().err
+    assert "of layout viton-hd, which has its own label maps" in capsys.readouterr().err
 
 
 def test_a_size_is_height_by_width() -> None:

@@ -24,7 +24,7 @@ def train_mini_command(
     stage: Annotated[Stage, typer.Option(help="train only this part")] = Stage.ALL,
     scale: Annotated[
         float,
-        typer.Option(min=0.001, help="length of the training; the bundled checkpoint's is 1"),
+        typer.Option(min=0.001, help="factor on the number of steps of each stage"),
     ] = 1.0,
     resume_unets: Annotated[
         bool, typer.Option("--resume-unets", help="go on from the UNets that OUT has")

@@ -1,8 +1,8 @@
 """Training of the mini checkpoint's variational autoencoder on paper dolls.
 
-Whole pictures, never crops: group normalisation on a crop loses the overall colour. Half the size
-first, which costs a quarter, then the full size. People, flat garments and people behind a grey
-mask are all shown, because the pipeline encodes all three.
+It sees whole pictures, never crops: group normalisation on a crop loses the overall colour. They
+have half the size first, which costs a quarter, then the full size. They show people, flat garments
+and people behind a grey mask, because the pipeline encodes all three.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _carry(convolution: nn.Conv2d, taps: dict[tuple[int, int], float], kernel: T
 
 
 def masked(sample: DollSample, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the person with a grey area: clothes and arms, widened at random."""
+    """Return the person with clothes and arms hidden by a grey area, widened at random."""
     import cv2
 
     hidden = np.isin(sample.labels, (4, 5, 6, 7, 14, 15)).astype(np.uint8)
@@ -128,7 +128,7 @@ def picture_batch(seed: int, phase: Phase) -> Tensor:
 
 
 class AutoencoderTask:
-    """Reconstruction (half squared error near zero, absolute beyond) plus a small KL term."""
+    """Reconstruction error (smooth L1) plus a small KL term."""
 
     def __init__(self, autoencoder: AutoencoderKL, phases: tuple[Phase, ...]) -> None:
         self.autoencoder = autoencoder

@@ -1,7 +1,7 @@
-"""What a body network is trained on: ideal maps of a person's joints, for every stage.
+"""Training of the pose network: ideal maps of a person's joints, for every stage.
 
-Heatmaps hold a Gaussian at each joint, affinity maps a unit vector along each limb; every stage is
-asked for the same maps (intermediate supervision). Source: Cao et al., arXiv 1611.08050, section 2.
+Heatmaps hold a Gaussian at each joint, affinity maps a unit vector along each limb; every stage
+has to predict the same maps (intermediate supervision). Source: Cao et al., arXiv 1611.08050, section 2.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def target_maps(
 
 
 class PoseTask:
-    """Squared error of all stages' maps; `draw` returns the batch of a step."""
+    """Squared error of all stages' maps. draw: returns the batch of a step."""
 
     def __init__(self, network: BodyNetwork, draw: Callable[[int], PoseBatch]) -> None:
         self.network = network

@@ -1,9 +1,10 @@
 """The recipe of the mini checkpoint: what is trained, on which dolls, for how long and how fast.
 
 Each stage is a function (out, work, scale, run): it trains in the folder `work`, from which it
-resumes, and writes its part of the model folder `out` in the published layout. `scale` is the
-length of the training relative to that of the bundled checkpoint. `run` trains a task and leaves
-the averaged weights in its modules; the command line has one with a progress bar.
+resumes, and writes its part of the model folder `out` in the published layout. `scale` multiplies
+the number of steps of each stage. `run` trains a task and leaves the averaged weights in its
+modules; the command line has one with a progress bar. The bundled checkpoint's UNets went on from
+here with `cli train --preset mini` (docs/training.md).
 """
 
 from __future__ import annotations

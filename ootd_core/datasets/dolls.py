@@ -37,7 +37,7 @@ class PaperDolls:
         wanted = frozenset(Category) if categories is None else frozenset(categories)
         number = DOLLS[split] if dolls is None else dolls
         if number < 1 or not wanted:
-            raise ValueError(f"{number} dolls of {len(wanted)} categories are an empty data set.")
+            raise ValueError(f"A data set of {number} dolls of {len(wanted)} categories is empty.")
         self.size = size
         self.seeds: list[int] = []
         self.categories: list[Category] = []

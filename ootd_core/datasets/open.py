@@ -111,7 +111,7 @@ def layout_of(path: Path) -> Layout:
     if found is None:
         below = next((child for child in sorted(path.glob("*/")) if _layout_of(child)), None)
         hint = f"did you mean {below}?" if below else f"expected one of {', '.join(IS_LAYOUT)}."
-        raise ValueError(f"{path} has the layout of no known data set: {hint}")
+        raise ValueError(f"{path} is not laid out like a known data set: {hint}")
     return found
 
 

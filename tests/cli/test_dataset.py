@@ -68,10 +68,10 @@ def test_defects_are_named_up_to_a_number_with_their_total(
     ("arguments", "sentence"),
     [
         (["nowhere"], "no folder at"),
-        (["."], "is not laid out like a data set"),
+        (["."], "is not laid out like a known data set"),
         ([".", "--layout", "viton-hd"], "train_pairs.txt"),
         ([".", "--layout", "dolls"], "no folder to check"),
-        ([".", "--size", "512"], "written like 512x384"),
+        ([".", "--size", "512"], "HEIGHTxWIDTH such as 512x384"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_exit_code_2(
@@ -137,5 +137,5 @@ def test_published_sets_bring_their_own_label_maps(
 def test_a_size_is_height_by_width() -> None:
     assert parse_size("512x384") == parse_size("512X384") == (512, 384)
     for text in ("512", "512x", "x384", "0x8", "8x-8", "8x8x8", "ax8"):
-        with pytest.raises(ValueError, match="written like 512x384"):
+        with pytest.raises(ValueError, match="HEIGHTxWIDTH such as 512x384"):
             parse_size(text)

@@ -1,7 +1,8 @@
 """Training of the pose network: ideal maps of a person's joints, for every stage.
 
 Heatmaps hold a Gaussian at each joint, affinity maps a unit vector along each limb; every stage
-has to predict the same maps (intermediate supervision). Source: Cao et al., arXiv 1611.08050, section 2.
+has to predict the same maps (intermediate supervision). Source: Cao et al., arXiv 1611.08050,
+section 2.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from benchmarks import machine, random_networks, whole_run
-from benchmarks.random_networks import Layout
+from benchmarks.random_networks import NetworkLayout
 from ootd_core.fusion import Fusion, prepare, record, transformer_blocks
 
 SIZE_MULTIPLE = 64  # pixels: 8 for the VAE times 8 for the UNet
@@ -105,7 +105,7 @@ def _random(unet: UNet2DConditionModel, *shape: int) -> Tensor:
     return torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
 
 
-def count_flops(layout: Layout, height: int, width: int) -> tuple[int, int]:
+def count_flops(layout: NetworkLayout, height: int, width: int) -> tuple[int, int]:
     """FLOPs of a literal and of a fused step."""
     with torch.device("meta"):
         outfitting_unet = random_networks.make_outfitting_unet(layout)
@@ -156,7 +156,7 @@ def parse_sizes(text: str) -> list[tuple[int, int]]:
     return sizes
 
 
-def print_flops(layout: Layout, height: int, width: int) -> tuple[int, int]:
+def print_flops(layout: NetworkLayout, height: int, width: int) -> tuple[int, int]:
     literal, fused_count = count_flops(layout, height, width)
     print(
         f"{height}x{width} TFLOP a step: literal {literal / 1e12:.3f}, "

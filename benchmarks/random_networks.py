@@ -19,7 +19,7 @@ from transformers import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class NetworkLayout:
     """Widths of the networks; heads and depths are the same in every layout but CLIP's."""
 
     unet_channels: tuple[int, int, int, int]
@@ -30,7 +30,7 @@ class Layout:
     vision_layers: int
 
 
-FULL = Layout(
+FULL = NetworkLayout(
     unet_channels=(320, 640, 1280, 1280),
     vae_channels=(128, 256, 512, 512),
     text_width=768,
@@ -38,7 +38,7 @@ FULL = Layout(
     vision_width=1024,
     vision_layers=24,
 )
-TINY = Layout(
+TINY = NetworkLayout(
     unet_channels=(32, 64, 128, 128),
     vae_channels=(32, 32, 32, 32),
     text_width=64,
@@ -56,17 +56,17 @@ SCHEDULER_CONFIG = {
 }
 
 
-def make_outfitting_unet(layout: Layout) -> UNet2DConditionModel:
+def make_outfitting_unet(layout: NetworkLayout) -> UNet2DConditionModel:
     """Reads garment latents: 4 channels in."""
     return _make_unet(layout, in_channels=4)
 
 
-def make_tryon_unet(layout: Layout) -> UNet2DConditionModel:
+def make_tryon_unet(layout: NetworkLayout) -> UNet2DConditionModel:
     """Denoises: 4 channels of noisy and 4 of agnostic latents in."""
     return _make_unet(layout, in_channels=8)
 
 
-def _make_unet(layout: Layout, in_channels: int) -> UNet2DConditionModel:
+def _make_unet(layout: NetworkLayout, in_channels: int) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         in_channels=in_channels,
         out_channels=4,
@@ -77,7 +77,7 @@ def _make_unet(layout: Layout, in_channels: int) -> UNet2DConditionModel:
     ).eval()
 
 
-def make_vae(layout: Layout) -> AutoencoderKL:
+def make_vae(layout: NetworkLayout) -> AutoencoderKL:
     # As a config: the constructor is annotated for VAEs of a single level.
     config = {
         "down_block_types": ["DownEncoderBlock2D"] * 4,
@@ -90,7 +90,7 @@ def make_vae(layout: Layout) -> AutoencoderKL:
     return cast(AutoencoderKL, AutoencoderKL.from_config(config)).eval()
 
 
-def make_text_encoder(layout: Layout) -> CLIPTextModel:
+def make_text_encoder(layout: NetworkLayout) -> CLIPTextModel:
     config = CLIPTextConfig(
         hidden_size=layout.text_width,
         intermediate_size=4 * layout.text_width,
@@ -101,7 +101,7 @@ def make_text_encoder(layout: Layout) -> CLIPTextModel:
     return CLIPTextModel(config).eval()
 
 
-def make_image_encoder(layout: Layout) -> CLIPVisionModelWithProjection:
+def make_image_encoder(layout: NetworkLayout) -> CLIPVisionModelWithProjection:
     config = CLIPVisionConfig(
         hidden_size=layout.vision_width,
         intermediate_size=4 * layout.vision_width,

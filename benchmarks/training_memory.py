@@ -24,7 +24,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from benchmarks.random_networks import (
     FULL,
     TINY,
-    Layout,
+    NetworkLayout,
     make_image_encoder,
     make_outfitting_unet,
     make_text_encoder,
@@ -68,7 +68,13 @@ class Need:
 
 
 def training_need(
-    layout: Layout, height: int, width: int, batch: int, *, checkpointing: bool, lora_rank: int = 0
+    layout: NetworkLayout,
+    height: int,
+    width: int,
+    batch: int,
+    *,
+    checkpointing: bool,
+    lora_rank: int = 0,
 ) -> Need:
     """Return what a step of `batch` samples of height x width pixels needs."""
     with FakeTensorMode():

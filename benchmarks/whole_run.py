@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPImageProcessorPil, CLIPTokenizer
 
 from benchmarks import machine, random_networks
-from benchmarks.random_networks import LabelTokens, Layout
+from benchmarks.random_networks import LabelTokens, NetworkLayout
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.images.tensors import to_images
@@ -67,7 +67,7 @@ class Stages:
         ]
 
 
-def make_networks(layout: Layout, device: torch.device, dtype: torch.dtype) -> Networks:
+def make_networks(layout: NetworkLayout, device: torch.device, dtype: torch.dtype) -> Networks:
     """Half-body networks of random weights."""
     networks = Networks(
         variant=Variant.HALF_BODY,
@@ -117,7 +117,7 @@ def run_stages(pipeline: TryOnPipeline, request: TryOnRequest, stages: Stages) -
 
 
 def main(
-    layout: Layout,
+    layout: NetworkLayout,
     sizes: Sequence[tuple[int, int]],
     device: torch.device,
     dtype: torch.dtype,

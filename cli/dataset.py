@@ -1,4 +1,4 @@
-"""`python -m cli dataset check` and `prepare`: a folder of pictures made fit for training."""
+"""`python -m cli dataset check` and `prepare`: find out what a data set lacks, and make it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,30 @@ from ootd_core.datasets.checker import Findings, Group, check_dataset
 from ootd_core.datasets.folder import keypoints_of, label_map_of
 from ootd_core.datasets.open import Layout, layout_of, list_pairs
 from ootd_core.datasets.pairs_file import PAIRINGS, SPLITS, Pairing, Split
-from ootd_core.datasets.photographs import Pair, perceive
+from ootd_core.datasets.photographs import Pair, Perception, perceive
 from ootd_core.datasets.sample import UnusableSample
 from openpose import Person, save_people
 
-PREPARE = "python -m cli dataset prepare"
-
 dataset_app = typer.Typer(
-    help="Look over a data set, or prepare one's own.", no_args_is_help=True, rich_markup_mode=None
+    help="Check a data set, or prepare your own pictures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
 @dataset_app.command("check")
 def check_command(
     folder: Annotated[Path, typer.Argument(help="the data set's folder")],
-    layout: Annotated[Layout | None, typer.Option(help="told from the folder by default")] = None,
-    size: Annotated[str, typer.Option(help="height x width of the training")] = "512x384",
-    show: Annotated[int, typer.Option(min=0, help="so many lines of each kind")] = 10,
+    layout: Annotated[
+        Layout | None, typer.Option(help="of the data set; found out by default")
+    ] = None,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the training")] = "512x384",
+    show: Annotated[int, typer.Option(min=0, help="how many lines of each kind are printed")] = 10,
 ) -> None:
-    """Read everything and say what is wrong; exit code 1 if something is, 2 if all of it is."""
+    """Read every file and say what is wrong.
+
+    Exit code 1 if something is wrong, 2 if nothing can be used.
+    """
     height_and_width = parse_size(size)
     found = layout or layout_of(folder)
     with tqdm(unit="pair", disable=None) as bar:
@@ -55,7 +60,10 @@ def check_command(
             if len(sentences) > show:
                 typer.echo(f"  and {len(sentences) - show} more")
     if findings.to_make:
-        typer.echo(f"\n{findings.to_make} label maps and keypoints to be made: {PREPARE} {folder}")
+        typer.echo(
+            f"\n{findings.to_make} label maps and keypoints have to be made: "
+            f"python -m cli dataset prepare {folder} --model MODEL"
+        )
     for warning in findings.warnings:
         typer.echo(f"\nWarning: {warning}")
     if not findings.good:
@@ -65,18 +73,24 @@ def check_command(
 
 @dataset_app.command("prepare")
 def prepare_command(
-    folder: Annotated[Path, typer.Argument(help="a folder of one's own, see the documentation")],
+    folder: Annotated[
+        Path, typer.Argument(help="folder of your own pictures, see docs/training.md")
+    ],
     model: Annotated[Path, typer.Option(help="model folder with the parser and pose network")],
-    size: Annotated[str, typer.Option(help="height x width to look at")] = "512x384",
+    size: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH at which the networks see the pictures")
+    ] = "512x384",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
 ) -> None:
-    """Make the label maps and keypoints that a folder lacks; exit code 1 if one has nobody in it.
+    """Make the label maps and keypoints that a folder lacks; exit code 1 if a picture shows nobody.
 
-    They are written into labels/ and keypoints/ beside person/. What is there already stays.
+    They are written into labels/ and keypoints/ beside person/. Existing files are kept.
     """
     height_and_width = parse_size(size)
     if layout_of(folder) is not Layout.FOLDER:
-        raise ValueError(f"{folder} is a {layout_of(folder)}: it brings its own label maps.")
+        raise ValueError(
+            f"{folder} is of layout {layout_of(folder)}, which has its own label maps."
+        )
     studio = Studio(model, Variant.FULL_BODY, device=choose_device(device))
     failed: list[str] = []
     for pair in tqdm(_unprepared(folder), unit="picture", disable=None):
@@ -90,9 +104,9 @@ def prepare_command(
         raise typer.Exit(1)
 
 
-def prepare(pair: Pair, studio: Studio, size: tuple[int, int]) -> None:
-    """Write the label map and the keypoints that a pair does not have. Raises UnusableSample."""
-    labels, keypoints = perceive(pair, studio, size)
+def prepare(pair: Pair, perception: Perception, size: tuple[int, int]) -> None:
+    """Write the label map and the keypoints that a pair lacks. Raises UnusableSample."""
+    labels, keypoints = perceive(pair, perception, size)
     if pair.labels is None:
         picture = Image.fromarray(labels).convert("P")
         picture.putpalette([level for colour in COLOURS.values() for level in colour])
@@ -107,15 +121,15 @@ def prepare(pair: Pair, studio: Studio, size: tuple[int, int]) -> None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read "HEIGHTxWIDTH". Raises ValueError for anything else."""
+    """Return (height, width) of "HEIGHTxWIDTH". Raises ValueError for anything else."""
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise ValueError(f"A size is written like 512x384 (height x width), not '{text}'.")
+        raise ValueError(f"A size must be HEIGHTxWIDTH such as 512x384, not '{text}'.")
     return int(sides[0]), int(sides[1])
 
 
 def table(findings: Findings) -> str:
-    """Format the number of good pairs by category and list; bad ones are added where there are."""
+    """Format the number of good pairs, and of bad ones if any, by category, split and pairing."""
     groups = findings.pairs.keys()
     lists: list[tuple[Split, Pairing]] = [
         (split, pairing)

@@ -26,7 +26,7 @@ GIT_DIGITS = 40
 Answer = TypeVar("Answer")
 
 
-class State(StrEnum):
+class FileState(StrEnum):
     """What has to happen to a file, and then what happened to it."""
 
     THERE = "there"
@@ -48,7 +48,7 @@ class PlannedFile:
     url: str
     size: int
     digest: str | None
-    state: State
+    state: FileState
 
 
 def download(
@@ -77,7 +77,7 @@ def fetch(
 ) -> list[PlannedFile]:
     """Brings these files into a model folder; see `download`."""
     planned = [_plan(file, folder, endpoint) for file in files]
-    todo = [item for item in planned if item.state is not State.THERE]
+    todo = [item for item in planned if item.state is not FileState.THERE]
     total = sum(item.size for item in todo)
     report(f"{len(planned) - len(todo)} of {len(planned)} files are there; {total:,} bytes to get")
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,17 +142,17 @@ def _plan(file: WeightFile, folder: Path, endpoint: str | None) -> PlannedFile:
     )
 
 
-def _state(file: WeightFile, folder: Path, size: int, digest: str | None) -> tuple[State, Path]:
+def _state(file: WeightFile, folder: Path, size: int, digest: str | None) -> tuple[FileState, Path]:
     path = folder / file.path
     if path.is_file():
         if matches(path, size, digest):
-            return State.THERE, path
-        return (State.DAMAGED if damage(path) else State.DIFFERENT), path
+            return FileState.THERE, path
+        return (FileState.DAMAGED if damage(path) else FileState.DIFFERENT), path
     for name in file.alternatives:
         alternative = folder / name
         if alternative.is_file() and damage(alternative) is None:
-            return State.THERE, alternative
-    return State.ABSENT, path
+            return FileState.THERE, alternative
+    return FileState.ABSENT, path
 
 
 def _fetch_one(item: PlannedFile) -> None:
@@ -185,7 +185,7 @@ def _fetch_one(item: PlannedFile) -> None:
         )
     if item.file.sha256 is not None and len(item.digest or "") != SHA256_DIGITS:
         _check_catalogue(item.file, _digest(partial, hashlib.sha256()))
-    if item.state is State.DIFFERENT:
+    if item.state is FileState.DIFFERENT:
         item.path.replace(item.path.with_name(f"{item.path.name}.old"))
     partial.replace(item.path)
 

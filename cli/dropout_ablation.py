@@ -1,9 +1,9 @@
 """`python -m cli dropout-ablation`: how often training should blank the garment (paper, 3.4).
 
-For each probability the same checkpoint is trained on for the same steps, on the same drawn people
-and noise and by the mini's own loss, and then measured on the held-out dolls: first without
-guidance, which needs no dropout, then with it, which does. Each training has a folder of its own
-and resumes where it was left.
+For each probability the same checkpoint is trained for the same further steps, on the same drawn
+people and noise and with the mini's own loss, and then measured on held-out dolls: without
+guidance, which needs no dropout, and with it, which does. Each training has a folder of its own,
+from which it resumes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.guidance_sweep import full_scores
 from cli.places import MINI_MODEL
-from cli.train_mini import train_shown
+from cli.train_mini import train_with_progress
 from mini.doll_latents import DollLatents, Phase
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.integrity import file_stamp
@@ -34,36 +34,45 @@ from ootd_core.training.loop import LoopSettings
 from ootd_core.training.settings import MINI_LOSS
 from ootd_core.training.tryon import TryOnTask
 
-SETTING = "dropout"
+SETTING = "outfitting_dropout"
 FIRST_DOLLS, MORE_DOLLS, MOST_DOLLS = 48, 2, 6000
-"""Drawn people to train on: at the start, more each step, at most."""
+"""Dolls to train on: at first, how many more each step, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AblationTraining:
-    """What every training of the ablation shares. height: of the pictures, in pixels."""
+    """What all trainings of the ablation share. height: of the pictures, in pixels."""
 
-    steps: int
-    batch: int
+    max_train_steps: int
+    train_batch_size: int
     learning_rate: float
     height: int
-    precision: str = "bf16"
+    mixed_precision: str = "bf16"
 
     @property
     def phases(self) -> tuple[Phase]:
         width = self.height * 3 // 4
-        return (Phase(steps=self.steps, batch=self.batch, height=self.height, width=width),)
+        return (
+            Phase(
+                steps=self.max_train_steps,
+                batch=self.train_batch_size,
+                height=self.height,
+                width=width,
+            ),
+        )
 
 
 def dropout_ablation_command(
     model: Annotated[Path, typer.Option(help="model folder to start from")] = MINI_MODEL,
     values: Annotated[str, typer.Option(help="probabilities of a blank garment")] = "0,0.1,0.2,0.3",
-    steps: Annotated[int, typer.Option(min=1, help="of training, for each value")] = 300,
-    batch: Annotated[int, typer.Option(min=1)] = 8,
+    max_train_steps: Annotated[
+        int, typer.Option(min=1, help="training steps for each probability")
+    ] = 300,
+    train_batch_size: Annotated[int, typer.Option(min=1)] = 8,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-4,
-    dolls: Annotated[int, typer.Option(min=1, help="held-out dolls, from seed 0")] = 24,
-    sampling_steps: Annotated[int, typer.Option(min=1)] = 20,
-    guidance: Annotated[float, typer.Option(help="of the guided measurement")] = 2.0,
+    dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 24,
+    steps: Annotated[int, typer.Option(min=1, help="sampling steps")] = 20,
+    guidance: Annotated[float, typer.Option(help="scale of the guided measurement")] = 2.0,
     networks_folder: NetworksFolder = None,
     inception: InceptionFile = None,
     alexnet: AlexnetFile = None,
@@ -72,14 +81,14 @@ def dropout_ablation_command(
     ] = Path("output/dropout-ablation"),
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
-    """Train a checkpoint on with several outfitting dropouts and measure each."""
-    dropouts = parse_values(values, "Dropouts", least=0, most=1)
+    """Train a checkpoint further with several outfitting dropouts, and measure each."""
+    dropouts = parse_values(values, "Dropout probabilities", minimum=0, maximum=1)
     torch.set_num_threads(threads)
     features = load_feature_networks(folder=networks_folder, inception=inception, alexnet=alexnet)
     first = load_networks(model, Variant.FULL_BODY)
     training = AblationTraining(
-        steps=steps,
-        batch=batch,
+        max_train_steps=max_train_steps,
+        train_batch_size=train_batch_size,
         learning_rate=learning_rate,
         height=SCALE * int(first.tryon_unet.config["sample_size"]),
     )
@@ -95,15 +104,15 @@ def dropout_ablation_command(
                 networks,
                 dolls,
                 features,
-                steps=sampling_steps,
-                guidance=scale,
+                num_inference_steps=steps,
+                guidance_scale=scale,
                 mask_mode=MaskMode.ROBUST,
             )
             row.append(Point(value=dropout, scores=scores))
     for scale, row in points.items():
         typer.echo(f"guidance {scale:g}\n{sweep_table(SETTING, row)}\n")
         settings = {"model": model, "training": asdict(training), "dolls": dolls}
-        settings |= {"steps": sampling_steps, "guidance": scale}
+        settings |= {"num_inference_steps": steps, "guidance_scale": scale}
         name = f"dropout-ablation-guidance-{scale:g}"
         write_sweep(out, name, SETTING, row, head(settings, features))
     typer.echo(f"Tables and plots: {out.resolve()}")
@@ -118,23 +127,23 @@ def train(
 ) -> None:
     """Train both UNets of `networks` in place, resumed from a folder, and leave them for inference.
 
-    latents: drawn people as the same VAE and CLIP encode them.
+    latents: of drawn people, encoded by the same VAE and CLIP towers.
     """
     loop = LoopSettings(
-        steps=settings.steps,
+        max_train_steps=settings.max_train_steps,
         learning_rate=settings.learning_rate,
-        average=0.98,
-        precision=settings.precision,
+        ema_decay=0.98,
+        mixed_precision=settings.mixed_precision,
     )
-    task = TryOnTask(networks, latents, dropout=dropout, **MINI_LOSS)
-    train_shown(task, loop, folder, f"dropout {dropout:g}")
+    task = TryOnTask(networks, latents, outfitting_dropout=dropout, **MINI_LOSS)
+    train_with_progress(task, loop, folder, f"dropout {dropout:g}")
     task.release()
     for unet in task.modules.values():
         unet.requires_grad_(False)
 
 
 def training_folder(out: Path, model: Path, settings: AblationTraining, dropout: float) -> Path:
-    """Where a training is kept: a folder of its own for everything that it depends on."""
+    """Return the folder of a training, another one for each combination of what it depends on."""
     paths = locate(model, Variant.FULL_BODY)
     files = [part.weights for part in (paths.vae, paths.outfitting_unet, paths.tryon_unet)]
     stamps = [file_stamp(file) for file in files]

@@ -1,6 +1,6 @@
-"""`python -m cli evaluate`: a checkpoint in true measure, on held-out dolls or on a data set.
+"""`python -m cli evaluate`: measures a checkpoint on held-out dolls or on a data set.
 
-Without --data: drawn people it was never trained on, beside a ceiling and two ablations
+Without --data: drawn people that it was never trained on, beside a ceiling and two ablations
 (`ootd_core.evaluation.dolls`). With --data: every pair of a data set, by category, paired and
 unpaired. docs/evaluation.md says what the figures mean.
 """
@@ -26,6 +26,7 @@ from cli.tryon import choose_device, save_picture
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import DTYPES, Networks, load_networks
 from ootd_core.checkpoints.writing import save_json
+from ootd_core.datasets.dressing import DressSettings
 from ootd_core.datasets.open import Layout
 from ootd_core.datasets.pairs_file import Pairing
 from ootd_core.datasets.paper_dolls.sample import DollSample
@@ -34,7 +35,6 @@ from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
 from ootd_core.evaluation.plots import bars
 from ootd_core.evaluation.report import head, not_measured, plain, table
 from ootd_core.evaluation.scores import ALL
-from ootd_core.evaluation.try_ons import DressSettings
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler
 
@@ -43,25 +43,28 @@ SHEET_LINES = 8
 NetworksFolder = Annotated[
     Path | None,
     typer.Option(
-        "--networks", help="folder of feature networks; what it lacks is downloaded into it"
+        "--networks", help="folder of feature networks; missing ones are downloaded into it"
     ),
 ]
 InceptionFile = Annotated[
-    Path | None, typer.Option("--inception", help="weights of FID's and KID's feature network")
+    Path | None,
+    typer.Option("--inception", help="weights file of the feature network of FID and KID"),
 ]
-AlexnetFile = Annotated[Path | None, typer.Option("--alexnet", help="weights of LPIPS's backbone")]
+AlexnetFile = Annotated[
+    Path | None, typer.Option("--alexnet", help="weights file of the backbone of LPIPS")
+]
 
 
-class Pairings(StrEnum):
-    """What of a data set is measured: persons in their own garments, in others', or both."""
+class PairingChoice(StrEnum):
+    """What of a data set is measured: people in their own garments, in others', or both."""
 
     PAIRED = "paired"
     UNPAIRED = "unpaired"
     BOTH = "both"
 
 
-class Halves(StrEnum):
-    """A data set's split."""
+class SplitChoice(StrEnum):
+    """The split of a data set."""
 
     TEST = "test"
     TRAIN = "train"
@@ -70,38 +73,43 @@ class Halves(StrEnum):
 def evaluate_command(
     model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_MODEL,
     variant: Variant = Variant.FULL_BODY,
-    dolls: Annotated[int, typer.Option(min=1, help="held-out dolls, from seed 0")] = 64,
+    dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 64,
     data: Annotated[Path | None, typer.Option(help="data set folder, instead of dolls")] = None,
-    layout: Annotated[Layout | None, typer.Option(help="of the data set; told by itself")] = None,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the data set's pictures")] = "512x384",
-    split: Halves = Halves.TEST,
-    pairing: Pairings = Pairings.BOTH,
-    category: Annotated[
-        list[Category] | None, typer.Option(help="only this one; give it twice for two")
+    layout: Annotated[
+        Layout | None, typer.Option(help="of the data set; found out by default")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="only so many pairs")] = None,
-    steps: Annotated[int, typer.Option(min=1)] = 20,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the data set's pictures")] = "512x384",
+    split: SplitChoice = SplitChoice.TEST,
+    pairing: PairingChoice = PairingChoice.BOTH,
+    category: Annotated[
+        list[Category] | None, typer.Option(help="only this category; may be repeated")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first so many pairs")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="sampling steps")] = 20,
     guidance: float = 2.0,
-    seed: Annotated[int, typer.Option(min=0, help="of a data set's first pair")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the noise of the first pair")] = 0,
     sampler: Scheduler = Scheduler.UNIPC,
     mask_mode: MaskMode = MaskMode.ROBUST,
     raw: Annotated[
-        bool, typer.Option("--raw", help="measure the denoiser's picture, not pasted back")
+        bool, typer.Option("--raw", help="measure the decoder's picture without pasting it back")
     ] = False,
-    ablations: Annotated[bool, typer.Option(help="also without fusion, without garment")] = True,
+    ablations: Annotated[
+        bool, typer.Option(help="dolls also without fusion and without a garment")
+    ] = True,
     networks_folder: NetworksFolder = None,
     inception: InceptionFile = None,
     alexnet: AlexnetFile = None,
     per_sample: Annotated[
-        bool, typer.Option("--per-sample", help="list every picture's figures in the report")
+        bool,
+        typer.Option("--per-sample", help="write the figures of every picture into the report"),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="folder for the report, plot, sheet and pictures")
+        Path | None, typer.Option(help="folder for report, charts, contact sheet and pictures")
     ] = None,
     device: str = "auto",
     dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16")] = "fp32",
 ) -> None:
-    """Measure a checkpoint, on drawn people it was never trained on or on a data set."""
+    """Measure a checkpoint on drawn people that it was never trained on, or on a data set."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
     device = choose_device(device)
@@ -124,15 +132,17 @@ def evaluate_command(
             limit=limit,
         )
         settings = DressSettings(
-            steps=steps,
-            guidance=guidance,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
             seed=seed,
-            sampler=sampler,
+            scheduler=sampler,
             mask_mode=mask_mode,
             feather=None if raw else DressSettings().feather,
         )
         studio = Studio(model, variant, device=device)
-        evaluate_data(networks, studio, choice, settings, features, out, per_sample=per_sample)
+        evaluate_data(
+            networks, studio, model, choice, settings, features, out, per_sample=per_sample
+        )
     for sentence in not_measured(features):
         typer.echo(sentence)
 
@@ -141,8 +151,8 @@ def evaluate_dolls(
     networks: Networks,
     dolls: int,
     features: FeatureNetworks,
-    steps: int,
-    guidance: float,
+    num_inference_steps: int,
+    guidance_scale: float,
     mask_mode: MaskMode,
     out: Path | None,
     *,
@@ -165,21 +175,26 @@ def evaluate_dolls(
             networks,
             range(dolls),
             features,
-            steps=steps,
-            guidance=guidance,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
             mask_mode=mask_mode,
             ablations=ablations,
             on_doll=on_doll,
         )
     if not scorers:
-        raise ValueError(f"None of the {dolls} dolls shows its garment: take more.")
+        raise ValueError(f"None of the {dolls} dolls shows its garment: raise --dolls.")
     scores = {name: scorer.by_category() for name, scorer in scorers.items()}
     overall = {name: rows[ALL] for name, rows in scores.items()}
     typer.echo(table(overall))
     by_category = {name: row for name, row in scores["full"].items() if name != ALL}
     typer.echo("\n" + table(by_category, head="full, by category"))
     if out is not None:
-        settings = {"dolls": dolls, "steps": steps, "guidance": guidance, "mask_mode": mask_mode}
+        settings = {
+            "dolls": dolls,
+            "num_inference_steps": num_inference_steps,
+            "guidance_scale": guidance_scale,
+            "mask_mode": mask_mode,
+        }
         report = head(settings, features)
         report["dolls"] = {
             name: {kind: asdict(row) for kind, row in rows.items()} for name, rows in scores.items()
@@ -189,8 +204,8 @@ def evaluate_dolls(
         bars(out / "scores.png", scores, f"{dolls} held-out dolls")
 
 
-def pairings_of(wanted: Pairings, *, drawn: bool) -> tuple[Pairing, ...]:
-    """Return the pairings to measure; drawn people have only one."""
-    if wanted is not Pairings.BOTH:
+def pairings_of(wanted: PairingChoice, *, drawn: bool) -> tuple[Pairing, ...]:
+    """Return the pairings to measure; dolls have only one."""
+    if wanted is not PairingChoice.BOTH:
         return (wanted.value,)
     return ("paired",) if drawn else ("paired", "unpaired")

@@ -1,4 +1,4 @@
-"""A data set's part of `python -m cli evaluate`: paired and unpaired, by category."""
+"""`python -m cli evaluate --data`: figures on a data set, paired and unpaired, by category."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ import typer
 from tqdm import tqdm
 
 from cli.demo import contact_sheet, overlay
-from cli.studio import Picture, Studio
+from cli.studio import Picture
 from cli.tryon import save_picture
 from ootd_core.categories import Category
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.checkpoints.writing import save_json
+from ootd_core.datasets.dressing import DressSettings
 from ootd_core.datasets.open import Layout, open_dataset
 from ootd_core.datasets.pairs_file import Pairing, Split
+from ootd_core.datasets.photographs import Perception
 from ootd_core.datasets.sample import TryOnDataset
 from ootd_core.evaluation.features import FeatureNetworks
 from ootd_core.evaluation.measurement import Measurement, measure
 from ootd_core.evaluation.plots import bars
 from ootd_core.evaluation.report import head, plain, table
-from ootd_core.evaluation.try_ons import DressSettings, KeptPictures, TryOn, Unusable, made_by
+from ootd_core.evaluation.try_ons import DressedSample, KeptPictures, Unusable, made_by
 
 SHEET_LINES = 8
-REASONS = 3
-"""Unusable samples that are named on the screen; the report has all."""
+SHOWN_REASONS = 3
+"""Unusable samples that are printed; the report has all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataChoice:
-    """What of a data set is measured. categories: none given is all. limit: pairs, None is all."""
+    """What of a data set is measured. categories: none is all. limit: of pairs, None is all."""
 
     path: Path | None
     layout: Layout | None
@@ -42,8 +44,8 @@ class DataChoice:
     categories: tuple[Category, ...]
     limit: int | None
 
-    def open(self, pairing: Pairing, studio: Studio) -> TryOnDataset:
-        """Open one pairing; the studio sees what no file says. Raises as `open_dataset`."""
+    def open(self, pairing: Pairing, perception: Perception) -> TryOnDataset:
+        """Open one pairing. perception: makes missing label maps. Raises as `open_dataset`."""
         return open_dataset(
             self.path,
             self.layout,
@@ -51,13 +53,14 @@ class DataChoice:
             self.size,
             pairing,
             self.categories or None,
-            perception=studio,
+            perception=perception,
         )
 
 
 def evaluate_data(
     networks: Networks,
-    studio: Studio,
+    perception: Perception,
+    model: Path,
     choice: DataChoice,
     settings: DressSettings,
     features: FeatureNetworks,
@@ -65,12 +68,12 @@ def evaluate_data(
     *,
     per_sample: bool,
 ) -> None:
-    """Measure on a data set; print tables, write report.json, scores.png and a sheet a pairing.
+    """Measure on a data set: print tables, write report.json, scores.png and a sheet per pairing.
 
-    Pictures are kept below out/pictures, and used again by a run with the same settings.
+    model: the folder that `networks` come from. Pictures are kept below out/pictures, and used
+    again by a run with the same settings.
     """
-    model = studio.folder
-    sets = {pairing: choice.open(pairing, studio) for pairing in choice.pairings}
+    sets = {pairing: choice.open(pairing, perception) for pairing in choice.pairings}
     report = head({**asdict(settings), **asdict(choice), "model": model}, features)
     results: dict[str, Measurement] = {}
     for pairing, dataset in sets.items():
@@ -83,7 +86,7 @@ def evaluate_data(
         )
         results[pairing] = result
         typer.echo(table(result.scores, head=pairing))
-        tell_unusable(result.unusable)
+        print_unusable(result.unusable)
         report[pairing] = to_report(result, per_sample=per_sample)
         if out is not None:
             save_picture(out / f"sheet-{pairing}.png", sheet)
@@ -102,14 +105,14 @@ def measure_with_sheet(
     *,
     title: str,
 ) -> tuple[Measurement, Picture]:
-    """Measure under a progress bar; also return a contact sheet of the first usable samples."""
+    """Measure with a progress bar; also return a contact sheet of the first usable samples."""
     lines: list[list[Picture]] = []
     total = min(limit or len(dataset), len(dataset))
     with tqdm(total=total, desc=title, unit="pair", disable=None) as bar:
 
-        def on_sample(result: TryOn | Unusable) -> None:
+        def on_sample(result: DressedSample | Unusable) -> None:
             bar.update()
-            if isinstance(result, TryOn) and len(lines) < SHEET_LINES:
+            if isinstance(result, DressedSample) and len(lines) < SHEET_LINES:
                 sample = result.sample
                 shown = overlay(sample.person, result.mask.astype(np.float32))
                 truth = [sample.truth] if sample.truth is not None else []
@@ -122,16 +125,16 @@ def measure_with_sheet(
     return result, contact_sheet(lines, columns[: len(lines[0])])
 
 
-def tell_unusable(unusable: tuple[Unusable, ...]) -> None:
-    """Say on standard error how many samples were passed over, and why the first were."""
+def print_unusable(unusable: tuple[Unusable, ...]) -> None:
+    """Print on standard error how many samples were left out, and why the first ones were."""
     if unusable:
-        typer.echo(f"{len(unusable)} samples could not be used and do not count:", err=True)
-    for one in unusable[:REASONS]:
+        typer.echo(f"{len(unusable)} samples could not be used and are left out:", err=True)
+    for one in unusable[:SHOWN_REASONS]:
         typer.echo(f"  {one.reason}", err=True)
 
 
 def to_report(result: Measurement, *, per_sample: bool) -> dict[str, Any]:
-    """A pairing's part of the report."""
+    """Return a pairing's part of the report."""
     part: dict[str, Any] = {
         "scores": {kind: asdict(row) for kind, row in result.scores.items()},
         "unusable": [asdict(one) for one in result.unusable],

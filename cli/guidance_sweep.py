@@ -1,6 +1,6 @@
-"""`python -m cli guidance-sweep`: how strongly the garment should count (paper, section 4).
+"""`python -m cli guidance-sweep`: figures at several guidance scales (paper, section 4).
 
-The same held-out dolls, with the same noise, at each guidance scale; 1 is without extrapolation.
+The same held-out dolls, with the same noise, at each scale; scale 1 is without guidance.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from ootd_core.evaluation.scores import SetScores
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
 from ootd_core.masks.agnostic import MaskMode
 
-SETTING = "guidance"
+SETTING = "guidance_scale"
 
 
 def guidance_sweep_command(
     model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_MODEL,
-    values: Annotated[str, typer.Option(help="guidance scales")] = "1,1.5,2,3,5",
-    dolls: Annotated[int, typer.Option(min=1, help="held-out dolls, from seed 0")] = 24,
-    steps: Annotated[int, typer.Option(min=1)] = 20,
+    values: Annotated[
+        str, typer.Option(help="guidance scales, separated by commas")
+    ] = "1,1.5,2,3,5",
+    dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 24,
+    steps: Annotated[int, typer.Option(min=1, help="sampling steps")] = 20,
     mask_mode: MaskMode = MaskMode.ROBUST,
     networks_folder: NetworksFolder = None,
     inception: InceptionFile = None,
@@ -43,7 +45,7 @@ def guidance_sweep_command(
     device: str = "auto",
 ) -> None:
     """Measure a checkpoint on held-out dolls at several guidance scales."""
-    scales = parse_values(values, "Guidance scales", least=0)
+    scales = parse_values(values, "Guidance scales", minimum=0)
     device = choose_device(device)
     features = load_feature_networks(
         folder=networks_folder, inception=inception, alexnet=alexnet, device=device
@@ -60,13 +62,18 @@ def guidance_sweep_command(
                 networks,
                 dolls,
                 features,
-                steps=steps,
-                guidance=scale,
+                num_inference_steps=steps,
+                guidance_scale=scale,
                 mask_mode=mask_mode,
                 on_doll=on_doll,
             )
             points.append(Point(value=scale, scores=scores))
-    settings = {"model": model, "dolls": dolls, "steps": steps, "mask_mode": mask_mode}
+    settings = {
+        "model": model,
+        "dolls": dolls,
+        "num_inference_steps": steps,
+        "mask_mode": mask_mode,
+    }
     typer.echo(sweep_table(SETTING, points))
     write_sweep(out, "guidance-sweep", SETTING, points, head(settings, features))
     typer.echo(f"Table and plot: {out.resolve()}")
@@ -77,12 +84,12 @@ def full_scores(
     dolls: int,
     features: FeatureNetworks,
     *,
-    steps: int,
-    guidance: float,
+    num_inference_steps: int,
+    guidance_scale: float,
     mask_mode: MaskMode,
     on_doll: OnDoll | None = None,
 ) -> dict[str, SetScores]:
-    """Scores of the try-on itself on held-out dolls, by category and over all.
+    """Return the scores of the try-on itself on held-out dolls, by category and over all.
 
     Raises ValueError if none of the dolls shows its garment.
     """
@@ -90,12 +97,12 @@ def full_scores(
         networks,
         range(dolls),
         features,
-        steps=steps,
-        guidance=guidance,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
         mask_mode=mask_mode,
         ablations=False,
         on_doll=on_doll,
     )
     if "full" not in scorers:
-        raise ValueError(f"None of the {dolls} dolls shows its garment: take more.")
+        raise ValueError(f"None of the {dolls} dolls shows its garment: raise --dolls.")
     return scorers["full"].by_category()

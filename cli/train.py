@@ -1,7 +1,7 @@
-"""`python -m cli train`: both UNets on a data set, on one processor or on many.
+"""`python -m cli train`: trains both UNets on a data set, in one process or in several.
 
 Alone it is one process; under `accelerate launch -m cli train ...` it is one of several. Run again
-with the same settings it goes on from the last saved state.
+with the same settings, it resumes from the last saved state.
 """
 
 from __future__ import annotations
@@ -34,27 +34,31 @@ GIB = 2**30
 def train_command(
     config: Annotated[Path | None, typer.Option(help="TOML file of settings")] = None,
     preset: Annotated[
-        str | None, typer.Option(help=f"settings to begin with: {', '.join(PRESETS)}")
+        str | None, typer.Option(help=f"settings to start from: {', '.join(PRESETS)}")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="the data set's folder, or 'dolls'")] = None,
-    layout: Annotated[Layout | None, typer.Option(help="told from the folder by default")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the data set, or 'dolls'")] = None,
+    layout: Annotated[
+        Layout | None, typer.Option(help="of the data set; found out by default")
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(help="Stable Diffusion 1.5 (folder or file), a model folder, or 'mini'"),
     ] = None,
     parts: Annotated[
-        Path | None, typer.Option(help="model folder with VAE and CLIP, if the start has none")
+        Path | None, typer.Option(help="model folder with VAE and CLIP towers, if --start has none")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="model folder to write")] = None,
     variant: Annotated[
         Variant | None, typer.Option(help="hd: half body, upper garments; dc: full body")
     ] = None,
     change: Annotated[
-        list[str] | None, typer.Option("--set", help="any setting, as name=value; may be repeated")
+        list[str] | None, typer.Option("--set", help="any setting as name=value; may be repeated")
     ] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="train on the CPU whatever there is")] = False,
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="train on the CPU even if there is a GPU")
+    ] = False,
 ) -> None:
-    """Train both UNets, or a LoRA for them; resumes where it stopped."""
+    """Train both UNets, or a LoRA for them; run again, it resumes where it stopped."""
     given: dict[str, Any] = dict(parse_override(text) for text in change or ())
     named = {
         "data": data,
@@ -65,12 +69,12 @@ def train_command(
         "variant": variant,
     }
     given |= {name: value for name, value in named.items() if value is not None}
-    settings = with_words(read_settings(config, preset, given))
+    settings = with_bundled_places(read_settings(config, preset, given))
     train(settings, make_accelerator(settings, cpu=cpu))
 
 
-def with_words(settings: TrainSettings) -> TrainSettings:
-    """Put places in for the words `mini` and `dolls`."""
+def with_bundled_places(settings: TrainSettings) -> TrainSettings:
+    """Replace `mini` by the bundled checkpoint's folder, and `dolls` by no folder."""
     if settings.start == MINI:
         settings = replace(settings, start=MINI_MODEL)
     if settings.parts == MINI:
@@ -79,20 +83,20 @@ def with_words(settings: TrainSettings) -> TrainSettings:
 
 
 def make_accelerator(settings: TrainSettings, *, cpu: bool) -> Accelerator:
-    """Join the processes of this run. Raises ValueError for a precision the device lacks."""
+    """Join the processes of this run. Raises ValueError for a precision that the device lacks."""
     accelerator = Accelerator(cpu=cpu)
-    if settings.precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("precision fp16 needs a GPU: take bf16 or fp32 on a CPU.")
+    if settings.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("mixed_precision 'fp16' needs a GPU: on a CPU use 'bf16' or 'no'.")
     return accelerator
 
 
 def train(settings: TrainSettings, accelerator: Accelerator) -> Trained:
-    """Train with a progress bar; say where the result lies."""
+    """Train with a progress bar, and print where the result is."""
     leads = bool(accelerator.is_main_process)
     studio = Studio(settings.parts or settings.start, settings.variant)
     trainer = Trainer(settings, accelerator, write_sheet=write_sheet, perception=studio)
     with tqdm(
-        total=settings.steps,
+        total=settings.max_train_steps,
         initial=trainer.training.step,
         unit="step",
         disable=None if leads else True,
@@ -105,11 +109,13 @@ def train(settings: TrainSettings, accelerator: Accelerator) -> Trained:
         result = trainer.run(on_step)
     if leads:
         typer.echo(result.skipped)
-        typer.echo(f"curves and sheets: {settings.work}")
+        typer.echo(f"Curves and validation pictures: {settings.work}")
         if result.loras is not None:
-            typer.echo(f"LoRA files: {result.loras}")
+            typer.echo(f"LoRA files: {result.loras} (python -m cli tryon --lora {result.loras})")
         else:
-            typer.echo(f"checkpoint: {result.checkpoint}; --model {result.folder} uses it")
+            typer.echo(
+                f"Checkpoint: {result.checkpoint} (python -m cli tryon --model {result.folder})"
+            )
     return result
 
 
@@ -126,7 +132,7 @@ def write_sheet(path: Path, lines: list[SheetLine]) -> None:
 
 
 def memory() -> str:
-    """Return the GPU's most memory so far where there is one, else what the process uses now."""
+    """Return the peak memory of the GPU if there is one, else what the process uses now."""
     if torch.cuda.is_available():
         return f"{torch.cuda.max_memory_allocated() / GIB:.1f} GiB on the GPU"
     return f"{psutil.Process().memory_info().rss / GIB:.1f} GiB"

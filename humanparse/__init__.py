@@ -8,20 +8,17 @@ A leaf package: NumPy at import, onnxruntime and OpenCV when the first picture i
     alignment   where the pixels of a picture lie in a network's frame
     postprocess class scores -> label map at the picture's size
     merge       filled upper clothes, neck: from two label maps to one
-    labels      the label sets ATR and LIP, and how one becomes the other
+    labels      the label sets ATR and LIP
     preview     label map -> coloured picture
 """
 
-from .labels import LIP_TO_ATR, VITON_HD_TO_ATR, AtrLabel, LipLabel, relabel
+from .labels import AtrLabel, LipLabel
 from .parser import HumanParser
 from .preview import colourise
 
 __all__ = [
-    "LIP_TO_ATR",
-    "VITON_HD_TO_ATR",
     "AtrLabel",
     "HumanParser",
     "LipLabel",
     "colourise",
-    "relabel",
 ]

@@ -5,4 +5,5 @@ networks      the untrained parts: both UNets, CLIP towers, tokenizer, noise sch
 parser        the human parser pair, exported to ONNX
 pose          the pose network
 doll_latents  paper dolls as latents: a growing set, small pictures first
+recipe        the stages: what is trained, on which dolls, for how long and how fast
 """

@@ -1,8 +1,8 @@
 """Training of the mini checkpoint's variational autoencoder on paper dolls.
 
-Whole pictures, never crops: group normalisation on a crop loses the overall colour. Half the size
-first, which costs a quarter, then the full size. People, flat garments and people behind a grey
-mask are all shown, because the pipeline encodes all three.
+It sees whole pictures, never crops: group normalisation on a crop loses the overall colour. They
+have half the size first, which costs a quarter, then the full size. They show people, flat garments
+and people behind a grey mask, because the pipeline encodes all three.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _carry(convolution: nn.Conv2d, taps: dict[tuple[int, int], float], kernel: T
 
 
 def masked(sample: DollSample, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the person with a grey area: clothes and arms, widened at random."""
+    """Return the person with clothes and arms hidden by a grey area, widened at random."""
     import cv2
 
     hidden = np.isin(sample.labels, (4, 5, 6, 7, 14, 15)).astype(np.uint8)
@@ -111,7 +111,7 @@ def masked(sample: DollSample, rng: np.random.Generator) -> np.ndarray[Any, np.d
 
 
 def picture_batch(seed: int, phase: Phase) -> Tensor:
-    """Return [B,3,H,W] in [-1,1]: people, flat garments and masked people drawn from a seed."""
+    """Return [B, 3, H, W] in [-1,1]: people, flat garments and masked people drawn from a seed."""
     rng = np.random.default_rng(seed)
     pictures: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
     for index in range(phase.batch):
@@ -128,7 +128,7 @@ def picture_batch(seed: int, phase: Phase) -> Tensor:
 
 
 class AutoencoderTask:
-    """Reconstruction (half squared error near zero, absolute beyond) plus a small KL term."""
+    """Reconstruction error (smooth L1) plus a small KL term."""
 
     def __init__(self, autoencoder: AutoencoderKL, phases: tuple[Phase, ...]) -> None:
         self.autoencoder = autoencoder
@@ -155,7 +155,7 @@ def _decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def reconstruction_psnr(autoencoder: AutoencoderKL, pictures: Tensor) -> float:
-    """Return the mean PSNR (dB) of decoding each picture's latent mode; [B,3,H,W] in [-1,1]."""
+    """Return the mean PSNR (dB) of decoding each picture's latent mode; [B, 3, H, W] in [-1,1]."""
     values: list[float] = []
     for picture in pictures.split(1):
         decoded = _decode(autoencoder, encode(autoencoder, picture))

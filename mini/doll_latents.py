@@ -1,4 +1,4 @@
-"""Paper dolls for a training that begins at once: a growing set, small pictures first."""
+"""Latents of paper dolls, encoded during the training: a growing set, small pictures first."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ class Phase:
 
 
 def phase_of(phases: tuple[Phase, ...], step: int) -> tuple[Phase, int]:
-    """Return the phase of a step (0-based) and the step's number within it; past the end the last
-    phase goes on."""
+    """Return the phase of a step and the step's number in it, both 0-based.
+
+    After its end the last phase goes on.
+    """
     for phase in phases[:-1]:
         if step < phase.steps:
             return phase, step
@@ -39,9 +41,9 @@ TRAINING_SEEDS = FIRST_SEEDS["train"]
 
 
 def encode_doll(sample: DollSample, networks: Networks) -> TryOnLatents:
-    """Encode a paper doll: what it wears is hidden by a mask that inference would make.
+    """Encode a paper doll; a mask of inference hides what it wears.
 
-    Odd seeds hide whole limbs, so that the networks know both masks.
+    Odd seeds hide the old garment whole, so that the networks know both kinds of mask.
     """
     mask = agnostic_mask(
         sample.labels,
@@ -61,10 +63,10 @@ def encode_doll(sample: DollSample, networks: Networks) -> TryOnLatents:
 
 
 class DollLatents:
-    """A `LatentSource`: latents of paper dolls by number, encoded when first asked for and kept.
+    """A `LatentSource` of paper dolls, encoded when first asked for and kept in memory.
 
-    The number of dolls in use grows with the steps of a phase, so that training starts at once and
-    never waits for a whole set to be encoded: `first`, then `growth` more each step, up to `limit`.
+    The number of dolls in use grows with the steps of a phase, so that training never waits for a
+    whole set to be encoded: `first` dolls, then `growth` more each step, up to `limit`.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class DollLatents:
         self._kept: dict[tuple[int, int], TryOnLatents] = {}
 
     def batch(self, number: int) -> list[Draw]:
-        """Return a step's samples: the newest dolls, and others drawn from those before."""
+        """Return a step's samples: the newest dolls, and others drawn from the earlier ones."""
         phase, within = phase_of(self.phases, number)
         known = min(self.first + self.growth * within, self.limit)
         newest = range(known - self.growth, known) if known < self.limit else range(0)

@@ -1,4 +1,4 @@
-"""The untrained parts of a mini checkpoint: Stable Diffusion 1.5's topology, only narrower.
+"""The untrained networks of a mini checkpoint: Stable Diffusion 1.5's architecture, only narrower.
 
 Four levels, two layers, 16 transformer blocks, CLIP towers and a byte-pair tokenizer: every
 mapping and test that holds for this network holds for the published one. Channels are multiples of

@@ -1,7 +1,7 @@
-"""A small parsing network with the published contract, and its training.
+"""A small parsing network with the contract of the published one, and its training.
 
-The published pair are ResNet-101s of 270 MB each. The mini checkpoint needs two files that mean
-the same in a hundredth of the size: one trunk with two heads is trained, and each head is exported
+The published pair are ResNet-101s of 270 MB each. The mini checkpoint needs two files with the same
+contract at a hundredth of the size: one trunk with two heads is trained, and each head is exported
 with the trunk as an ONNX file of its own. As in the published files the input is called "input.1",
 and of two outputs the second holds the scores; the first are those of a coarser level.
 """
@@ -21,17 +21,43 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from humanparse.alignment import Axis, Size, axis_taps, network_pixels_per_image_pixel
-from humanparse.labels import ATR_CLASSES, LIP_CLASSES, LIP_TO_ATR, AtrLabel, LipLabel
+from humanparse.labels import ATR_CLASSES, LIP_CLASSES, AtrLabel, LipLabel
 
 CHANNELS = (16, 24, 32, 48, 48)
 OUTPUT_STRIDE = 2
 ParsingBatch = tuple[Tensor, Tensor]
-"""Network inputs [B,3,h,w] and ATR label maps with neck, int64 [B,h/2,w/2]."""
+"""Network inputs [B, 3, h, w] and ATR label maps with neck, int64 [B, h/2, w/2]."""
+LIP_TO_ATR: dict[LipLabel, AtrLabel] = {
+    LipLabel.BACKGROUND: AtrLabel.BACKGROUND,
+    LipLabel.HAT: AtrLabel.HAT,
+    LipLabel.HAIR: AtrLabel.HAIR,
+    LipLabel.GLOVE: AtrLabel.BAG,  # ATR has no glove: like a bag, it is worn and stays
+    LipLabel.SUNGLASSES: AtrLabel.SUNGLASSES,
+    LipLabel.UPPER_CLOTHES: AtrLabel.UPPER_CLOTHES,
+    LipLabel.DRESS: AtrLabel.DRESS,
+    LipLabel.COAT: AtrLabel.UPPER_CLOTHES,
+    LipLabel.SOCKS: AtrLabel.LEFT_LEG,  # LIP does not say which leg, ATR has no socks
+    LipLabel.PANTS: AtrLabel.PANTS,
+    LipLabel.JUMPSUIT: AtrLabel.DRESS,
+    LipLabel.SCARF: AtrLabel.SCARF,
+    LipLabel.SKIRT: AtrLabel.SKIRT,
+    LipLabel.FACE: AtrLabel.FACE,
+    LipLabel.LEFT_ARM: AtrLabel.LEFT_ARM,
+    LipLabel.RIGHT_ARM: AtrLabel.RIGHT_ARM,
+    LipLabel.LEFT_LEG: AtrLabel.LEFT_LEG,
+    LipLabel.RIGHT_LEG: AtrLabel.RIGHT_LEG,
+    LipLabel.LEFT_SHOE: AtrLabel.LEFT_SHOE,
+    LipLabel.RIGHT_SHOE: AtrLabel.RIGHT_SHOE,
+}
+"""Drawn label maps are ATR; its inverse is what the LIP head learns."""
 
 
 class SmallParser(nn.Module):
-    """Trunk and two heads. Forward: [B,3,h,w] (multiples of 16) -> scores of ATR's 18 and LIP's 20
-    classes at half and at quarter size, as ((coarse, fine), (coarse, fine))."""
+    """A trunk with two heads.
+
+    Forward: [B, 3, h, w] (multiples of 16) -> scores of ATR's 18 and LIP's 20 classes at quarter
+    and at half size, as ((coarse, fine), (coarse, fine)).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +76,7 @@ class SmallParser(nn.Module):
         self.fine = nn.ModuleList([nn.Conv2d(CHANNELS[0], count, 1) for count in classes])
 
     def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return (coarse [B,classes,h/4,w/4], fine [B,classes,h/2,w/2]) for ATR, then LIP."""
+        """Return (coarse [B, classes, h/4, w/4], fine [B, classes, h/2, w/2]) for ATR, then LIP."""
         skips: list[Tensor] = []
         features = image
         for down in self.downs:
@@ -65,7 +91,7 @@ class SmallParser(nn.Module):
 
 
 class ParsingTask:
-    """Cross entropy of both heads; `draw` returns the batch of a step."""
+    """Cross entropy of both heads. draw: returns the batch of a step."""
 
     def __init__(self, network: SmallParser, draw: Callable[[int], ParsingBatch]) -> None:
         self.network = network
@@ -88,7 +114,10 @@ class ParsingTask:
 
 
 def target_labels(labels: NDArray[np.uint8], network: Size) -> NDArray[np.int64]:
-    """Carry a label map [H,W] into the frame of a network's scores [h/2,w/2], as its picture is."""
+    """Bring a label map [H, W] into the frame of the scores, int64 [h/2, w/2].
+
+    It goes the way that the picture goes into the network's input. network: (h, w) of the input.
+    """
     height, width = labels.shape
     step = 1 / network_pixels_per_image_pixel(image=(height, width), network=network)
     indices: list[NDArray[np.intp]] = []
@@ -109,7 +138,7 @@ def target_labels(labels: NDArray[np.uint8], network: Size) -> NDArray[np.int64]
 
 @torch.no_grad()
 def measure_statistics(network: SmallParser, images: Iterable[Tensor]) -> None:
-    """Set the batch normalisation's means and variances to those over batches [B,3,h,w].
+    """Set the batch normalisation's means and variances to those over batches [B, 3, h, w].
 
     The running ones belong to other weights than the averaged ones that a training ends with.
     """
@@ -164,7 +193,7 @@ def _level(before: int, after: int, *, stride: int) -> nn.Sequential:
 
 
 def _atr_to_lip() -> NDArray[np.int64]:
-    """The LIP label of each ATR label; LIP has no word for the neck, the belt and the bag."""
+    """Return the LIP label of each ATR label; LIP has no neck, belt and bag."""
     table = np.zeros(len(AtrLabel), np.int64)
     for lip, atr in reversed(LIP_TO_ATR.items()):  # of several LIP labels the first is kept
         table[atr] = lip

@@ -1,7 +1,8 @@
-"""What a body network is trained on: ideal maps of a person's joints, for every stage.
+"""Training of the pose network: ideal maps of a person's joints, for every stage.
 
-Heatmaps hold a Gaussian at each joint, affinity maps a unit vector along each limb; every stage is
-asked for the same maps (intermediate supervision). Source: Cao et al., arXiv 1611.08050, section 2.
+Heatmaps hold a Gaussian at each joint, affinity maps a unit vector along each limb; every stage
+has to predict the same maps (intermediate supervision). Source: Cao et al., arXiv 1611.08050,
+section 2.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ JOINT_SPREAD = 0.87
 LIMB_HALF_WIDTH = 0.8
 """In map pixels."""
 PoseBatch = tuple[Tensor, Tensor, Tensor]
-"""Network inputs [B,3,h,w], affinity maps [B,38,h/8,w/8], heatmaps [B,19,h/8,w/8]."""
+"""Network inputs [B, 3, h, w], affinity maps [B, 38, h/8, w/8], heatmaps [B, 19, h/8, w/8]."""
 
 
 def target_maps(
     keypoints: NDArray[np.float32], geometry: PoseGeometry
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return affinity maps [38,h,w] and heatmaps [19,h,w] (the last is the background's).
+    """Return affinity maps [38, h, w] and heatmaps [19, h, w] (the last is the background's).
 
-    keypoints: [18,3], rows (x, y, confidence) in pixels of the geometry's picture; joints of
+    keypoints: [18, 3], rows (x, y, confidence) in pixels of the geometry's picture; joints of
     confidence 0 leave no trace.
     """
     rows, columns = geometry.padded_height // STRIDE, geometry.padded_width // STRIDE
@@ -58,7 +59,7 @@ def target_maps(
 
 
 class PoseTask:
-    """Squared error of all stages' maps; `draw` returns the batch of a step."""
+    """Squared error of all stages' maps. draw: returns the batch of a step."""
 
     def __init__(self, network: BodyNetwork, draw: Callable[[int], PoseBatch]) -> None:
         self.network = network

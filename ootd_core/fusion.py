@@ -35,7 +35,7 @@ class UNet(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class GarmentAttention:
+class KeysAndValues:
     """The garment's share in one self-attention of the try-on UNet: [G, tokens, channels] each."""
 
     keys: Tensor
@@ -122,7 +122,7 @@ def record_tokens(
     return features
 
 
-def prepare(tryon_unet: UNet, features: Sequence[Tensor]) -> list[GarmentAttention]:
+def prepare(tryon_unet: UNet, features: Sequence[Tensor]) -> list[KeysAndValues]:
     """Turns recorded tokens into keys and values for every self-attention of the try-on UNet.
 
     Args:
@@ -136,10 +136,10 @@ def prepare(tryon_unet: UNet, features: Sequence[Tensor]) -> list[GarmentAttenti
             f"{len(features)} transformer blocks were recorded, but the try-on UNet has "
             f"{len(blocks)}: load both UNets from the same checkpoint."
         )
-    garment: list[GarmentAttention] = []
+    garment: list[KeysAndValues] = []
     for block, tokens in zip(blocks, features, strict=True):
         tokens = block.norm1(tokens)
-        garment.append(GarmentAttention(block.attn1.to_k(tokens), block.attn1.to_v(tokens)))
+        garment.append(KeysAndValues(block.attn1.to_k(tokens), block.attn1.to_v(tokens)))
     return garment
 
 
@@ -151,7 +151,7 @@ class FusedAttention:
     """
 
     def __init__(self) -> None:
-        self.garment: GarmentAttention | None = None
+        self.garment: KeysAndValues | None = None
 
     def __call__(self, attn: Any, hidden_states: Tensor, **_: object) -> Tensor:
         """hidden_states: the person's tokens after norm1 [B, tokens, channels]; returns the same.
@@ -223,7 +223,7 @@ class Fusion:
             self._originals = []
             self.set(None)
 
-    def set(self, garment: Sequence[GarmentAttention] | None) -> None:
+    def set(self, garment: Sequence[KeysAndValues] | None) -> None:
         """Loads a garment from `prepare`; None leaves plain self-attention (no garment at all)."""
         shares = [None] * len(self._processors) if garment is None else garment
         for processor, share in zip(self._processors, shares, strict=True):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .categories import check_category
 from .conditioning import encode_prompt
-from .fusion import Fusion, GarmentAttention, prepare, record
+from .fusion import Fusion, KeysAndValues, prepare, record
 from .images.tensors import to_images, to_tensor
 from .latents import (
     agnostic_image,
@@ -80,7 +80,7 @@ class TryOnPipeline:
             image_processor=networks.image_processor,
         )
 
-    def read_garment(self, request: TryOnRequest, prompt: Tensor) -> list[GarmentAttention] | None:
+    def read_garment(self, request: TryOnRequest, prompt: Tensor) -> list[KeysAndValues] | None:
         """The garment's share in every attention, or None if the request switches fusion off.
 
         With guidance a batch of [garment, unconditional], else of the garment alone; the number of
@@ -117,7 +117,7 @@ class TryOnPipeline:
         self,
         request: TryOnRequest,
         prompt: Tensor,
-        garment: list[GarmentAttention] | None,
+        garment: list[KeysAndValues] | None,
         person: PersonLatents,
         *,
         noise: Tensor | None = None,

@@ -1,11 +1,12 @@
 """The rules that keep the tree apart, read off its imports and calls with `ast`.
 
-The three cores know neither ComfyUI nor each other; what ComfyUI loads stays free of diffusers; and
-nothing in them prints, evaluates text or unpickles. Each rule yields `file:line: what is wrong`.
+Imports go down only; the three cores know neither ComfyUI nor each other; what ComfyUI loads stays
+free of diffusers; and nothing in them prints, evaluates text or unpickles. Each rule yields
+`file:line: what is wrong`.
 """
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = ("ootd_core", "humanparse", "openpose")
-COMPOSITIONS = ("cli", "mini", "tests", "benchmarks", "workflows")
+FACE = "tryon"
+COMPOSITIONS = ("catalogue", "cli", "mini", "tests", "benchmarks", "workflows")
 NODES = "nodes"  # the one folder that knows ComfyUI
-PACKAGES = (*CORES, NODES, *COMPOSITIONS)
+PACKAGES = (*CORES, FACE, NODES, *COMPOSITIONS)
+
+# A package imports packages of lower levels and itself; tests import everything.
+LEVELS = (CORES, (FACE,), ("catalogue", "mini"), (NODES, "cli", "benchmarks"), ("workflows",))
+# The same inside ootd_core, whose flat files are at the bottom with the folders named first.
+CORE_LEVELS = (("images", "masks", "checkpoints"), ("datasets",), ("training", "evaluation"))
 
 COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "nodes"}
 UNKNOWN_TO_COMFYUI = {"diffusers", "accelerate"}
@@ -24,7 +31,6 @@ HEAVY = UNKNOWN_TO_COMFYUI | {"transformers"}
 LAZY = {"cv2", "onnxruntime"}  # imported by the function that first uses them
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
-MAX_LINES = 400
 
 # What the nodes build on: with all that it imports, it works where diffusers is not installed.
 COMFYUI_PATH = (
@@ -153,6 +159,38 @@ def cores_know_neither_comfyui_nor_each_other(file: Source) -> Iterator[tuple[in
             yield found.line, f"imports {found.module}"
 
 
+def level_of(name: str, levels: tuple[tuple[str, ...], ...]) -> int | None:
+    return next((number for number, names in enumerate(levels) if name in names), None)
+
+
+def imports_go_down(file: Source) -> Iterator[tuple[int, str]]:
+    own = level_of(file.package, LEVELS)
+    if own is None:
+        return
+    for found in imports(file):
+        level = level_of(found.package, LEVELS)
+        if level is not None and found.package != file.package and level >= own:
+            yield found.line, f"imports {found.module}, which is not below {file.package}"
+
+
+def imports_inside_the_core_go_down(file: Source) -> Iterator[tuple[int, str]]:
+    if file.package != "ootd_core":
+        return
+    for found in imports(file):
+        if found.package != "ootd_core":
+            continue
+        own, other = (core_folder(module) for module in (file.module, found.module))
+        level = level_of(other, CORE_LEVELS) or 0
+        if own != other and level >= max(1, level_of(own, CORE_LEVELS) or 0):
+            yield found.line, f"imports {found.module}, which is not below {own or 'flat files'}"
+
+
+def core_folder(module: str) -> str:
+    """The folder of ootd_core that a module is in, "" for a flat file."""
+    name = module.split(".")[1] if "." in module else ""
+    return name if level_of(name, CORE_LEVELS) is not None else ""
+
+
 def packages_import_their_own_relatively(file: Source) -> Iterator[tuple[int, str]]:
     if file.package not in (*CORES, NODES):
         return
@@ -181,7 +219,7 @@ def only_nodes_know_comfyui(file: Source) -> Iterator[tuple[int, str]]:
 
 
 def heavy_libraries_wait_until_used(file: Source) -> Iterator[tuple[int, str]]:
-    if file.package not in (*CORES, NODES) or "training" in file.path.parts:
+    if file.package not in (*CORES, NODES):
         return
     for found in imports(file):
         if found.package in LAZY and found.at_top and not found.for_types_only:
@@ -192,12 +230,6 @@ def names_say_something(file: Source) -> Iterator[tuple[int, str]]:
     for part in file.path.with_suffix("").parts:
         if part in VAGUE_NAMES:
             yield 1, f"is called {part}: name the thing"
-
-
-def files_are_short(file: Source) -> Iterator[tuple[int, str]]:
-    lines = file.text.count("\n")
-    if lines > MAX_LINES:
-        yield lines, f"has {lines} lines: make it two files"
 
 
 def modules_say_what_they_are(file: Source) -> Iterator[tuple[int, str]]:
@@ -276,12 +308,13 @@ def nothing_happens_at_import(file: Source) -> Iterator[tuple[int, str]]:
 
 RULES: list[Rule] = [
     cores_know_neither_comfyui_nor_each_other,
+    imports_go_down,
+    imports_inside_the_core_go_down,
     packages_import_their_own_relatively,
     compositions_import_absolutely,
     only_nodes_know_comfyui,
     heavy_libraries_wait_until_used,
     names_say_something,
-    files_are_short,
     modules_say_what_they_are,
     weights_are_only_weights,
     text_is_not_run,
@@ -297,6 +330,27 @@ def test_the_tree_keeps_the_rule(rule: Rule) -> None:
         f"{file.path}:{line}: {problem}" for file in all_sources() for line, problem in rule(file)
     ]
     assert not broken, "\n" + "\n".join(broken)
+
+
+def class_names(files: Iterable[Source]) -> dict[str, list[str]]:
+    """Where each class is defined, by its name."""
+    places: dict[str, list[str]] = {}
+    for file in files:
+        for node in ast.walk(file.tree):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{file.path}:{node.lineno}")
+    return places
+
+
+def test_no_two_classes_share_a_name() -> None:
+    files = [file for file in all_sources() if file.package != "tests"]
+    shared = [f"{n}: {', '.join(p)}" for n, p in class_names(files).items() if len(p) > 1]
+    assert not shared, "\n" + "\n".join(shared)
+
+
+def test_a_shared_name_is_seen() -> None:
+    files = [source("cli/a.py", "class A: ..."), source("mini/b.py", "def f():\n    class A: ...")]
+    assert class_names(files) == {"A": ["cli/a.py:1", "mini/b.py:2"]}
 
 
 def reachable(start: str, files: dict[str, Source]) -> Iterator[tuple[str, Import]]:
@@ -350,6 +404,23 @@ def test_the_nodes_need_no_diffusers_anywhere() -> None:
     [
         (cores_know_neither_comfyui_nor_each_other, "ootd_core/a.py", "import comfy.utils"),
         (cores_know_neither_comfyui_nor_each_other, "ootd_core/a.py", "from openpose import b"),
+        (imports_go_down, "mini/a.py", "from cli.b import c"),
+        (imports_go_down, "ootd_core/a.py", "def f():\n    from mini import b"),
+        (imports_go_down, "catalogue/a.py", "import mini.b"),
+        (imports_go_down, "nodes/a.py", "from ..cli import b"),
+        (
+            imports_inside_the_core_go_down,
+            "ootd_core/training/a.py",
+            "from ..evaluation.b import c",
+        ),
+        (imports_inside_the_core_go_down, "ootd_core/evaluation/a.py", "from ..training import c"),
+        (
+            imports_inside_the_core_go_down,
+            "ootd_core/datasets/x/a.py",
+            "from ...training.b import c",
+        ),
+        (imports_inside_the_core_go_down, "ootd_core/masks/a.py", "from ..datasets.b import c"),
+        (imports_inside_the_core_go_down, "ootd_core/a.py", "from .training.b import c"),
         (packages_import_their_own_relatively, "openpose/a.py", "from openpose.b import c"),
         (packages_import_their_own_relatively, "openpose/a.py", "from ..ootd_core import c"),
         (compositions_import_absolutely, "cli/a.py", "from .b import c"),
@@ -357,7 +428,6 @@ def test_the_nodes_need_no_diffusers_anywhere() -> None:
         (only_nodes_know_comfyui, "__init__.py", "from comfy_api.latest import io"),
         (heavy_libraries_wait_until_used, "humanparse/a.py", "import onnxruntime as ort"),
         (names_say_something, "ootd_core/utils.py", ""),
-        (files_are_short, "ootd_core/a.py", "\n" * 401),
         (modules_say_what_they_are, "ootd_core/a.py", "x = 1"),
         (weights_are_only_weights, "ootd_core/a.py", "torch.load(path)"),
         (weights_are_only_weights, "ootd_core/a.py", "torch.load(path, weights_only=False)"),
@@ -378,6 +448,13 @@ def test_a_rule_sees_what_breaks_it(rule: Rule, path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
+        (imports_go_down, "cli/a.py", "from mini.b import c\nfrom tryon import d\nimport cli.e"),
+        (imports_go_down, "nodes/a.py", "from ..ootd_core.a import b\nfrom . import c"),
+        (imports_go_down, "tests/a.py", "from cli.b import c"),
+        (imports_inside_the_core_go_down, "ootd_core/masks/a.py", "from ..images.b import c"),
+        (imports_inside_the_core_go_down, "ootd_core/training/a.py", "from ..datasets.b import c"),
+        (imports_inside_the_core_go_down, "ootd_core/training/a.py", "from .b import c"),
+        (imports_inside_the_core_go_down, "ootd_core/datasets/x/a.py", "from ...fusion import b"),
         (packages_import_their_own_relatively, "openpose/a/b.py", "from ..c import d"),
         (only_nodes_know_comfyui, "__init__.py", "def f():\n    from .nodes import extension"),
         (heavy_libraries_wait_until_used, "humanparse/a.py", "def f():\n    import cv2"),

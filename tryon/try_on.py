@@ -22,6 +22,7 @@ from PIL import Image
 
 from ootd_core.categories import Category, Variant, check_category
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT, locate, verify
+from ootd_core.checkpoints.lora import merge_loras
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.checkpoints.reading import read_json
 from ootd_core.images.compositing import paste_back
@@ -43,7 +44,6 @@ from ootd_core.masks.morphology import SoftMask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep
-from ootd_core.training.lora import merge_loras
 
 from .options import TryOnOptions
 from .perception import PersonNetworks

@@ -5,11 +5,13 @@ open          open_dataset: a path, split, pairing and size in, a data set out
 viton_hd, dress_code, folder, dolls
               the layouts, each described at the top of its module
 pairs_file, label_maps, keypoints
-              lists of pairs; label maps as ATR; joints as [18,3] in pixels
+              lists of pairs; label maps as ATR; joints as [18, 3] in pixels
 photographs   a listing of pairs as a data set
-damage        what can be wrong with a sample's file
-skipping      reading on past unusable samples, counted and reported
-augment       paired flips and colours
-hiding        the mask of a training sample, by the code of inference
+usable_samples
+              the samples that can be used; the others are counted and reported
+augmentation  flips and colours, of person and garment together
+sample_masks  what of a sample is hidden: the mask of inference, in training at times larger
+dressing      a sample dressed as inference would dress it
 checker       reads everything once and says what is wrong
+paper_dolls/  drawn people with everything known about them
 """

@@ -1,8 +1,8 @@
 """Changes that leave a sample true: person, truth and garment change together.
 
 A mirrored person wears a mirrored print, so the garment is mirrored with it, and left and right
-trade names. Colours are moved by one map for all pictures; it leaves black and white where they
-are, because at inference a garment always lies on white.
+change places. One map moves the colours of all pictures; it leaves black and white as they are,
+because at inference a garment always lies on white.
 """
 
 from __future__ import annotations
@@ -38,29 +38,27 @@ MIRRORED_JOINTS = [JOINTS.index(_mirrored(name)) for name in JOINTS]
 class Augmentation:
     """What is changed, and how often.
 
-    flip, recolour: probabilities. hue: at most so many degrees, either way. saturation, gamma: at
-    most so large a factor, or one by it.
+    Args:
+        flip_probability, recolour_probability: how often.
+        hue: at most so many degrees, either way.
+        saturation, gamma: at most so large a factor, or one divided by it.
     """
 
-    flip: float = 0.5
-    recolour: float = 0.0
+    flip_probability: float = 0.5
+    recolour_probability: float = 0.0
     hue: float = 10.0
     saturation: float = 1.25
     gamma: float = 1.25
 
     def __post_init__(self) -> None:
-        for name in ("flip", "recolour"):
+        for name in ("flip_probability", "recolour_probability"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(
-                    f"The probability '{name}' must lie in [0, 1], got {getattr(self, name)}."
-                )
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
         if not 0.0 <= self.hue <= 180.0:
-            raise ValueError(f"The hue may turn by 0 to 180 degrees, got {self.hue}.")
+            raise ValueError(f"hue must be from 0 to 180 degrees, got {self.hue}.")
         for name in ("saturation", "gamma"):
             if not 1.0 <= getattr(self, name) <= 4.0:
-                raise ValueError(
-                    f"The factor '{name}' must lie in [1, 4], got {getattr(self, name)}."
-                )
+                raise ValueError(f"{name} must be a factor from 1 to 4, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,16 +79,16 @@ def augment(
     options are, so that switching one change off leaves the other as it was.
     """
     options = options or Augmentation()
-    chance_of_flip, chance_of_colours = rng.random(2)
+    flip_draw, recolour_draw = rng.random(2)
     turn, saturation, gamma = rng.uniform(-1.0, 1.0, 3)
-    if chance_of_colours < options.recolour:
+    if recolour_draw < options.recolour_probability:
         colours = Recolouring(
             hue=float(turn) * options.hue,
             saturation=options.saturation ** float(saturation),
             gamma=options.gamma ** float(gamma),
         )
         sample = recoloured(sample, colours)
-    return flipped(sample) if chance_of_flip < options.flip else sample
+    return flipped(sample) if flip_draw < options.flip_probability else sample
 
 
 def flipped(sample: TryOnSample) -> TryOnSample:
@@ -119,7 +117,7 @@ def recoloured(sample: TryOnSample, colours: Recolouring) -> TryOnSample:
 
 
 def recolour(picture: NDArray[np.uint8], colours: Recolouring) -> NDArray[np.uint8]:
-    """Map the colours of uint8 RGB [H,W,3]: hue and saturation about the grey axis, then gamma.
+    """Map the colours of uint8 RGB [H, W, 3]: hue and saturation about the grey axis, then gamma.
 
     Greys stay grey, black and white stay what they are. The turn about the grey axis is the
     rotation by Rodrigues' formula with the axis (1, 1, 1).

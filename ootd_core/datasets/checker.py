@@ -1,4 +1,4 @@
-"""Reads a whole data set once and says what is wrong with it, before a training finds out.
+"""Reads a whole data set and says what is wrong with it, before a training finds out.
 
 Each file is read once, however many lists name it. A pair is good if all of its files are.
 """
@@ -19,7 +19,7 @@ from .photographs import SHAPE_TOLERANCE, Listing, Pair, check_shape, read_pictu
 from .sample import FileMissing, UnusableSample, WrongSize
 
 OnPair = Callable[[int, int], None]
-"""Called after each pair: how many are read, and of how many."""
+"""Called after each pair: with the number of pairs read, and of all pairs."""
 
 
 class Trouble(StrEnum):
@@ -42,9 +42,12 @@ class Group:
 
 @dataclass(kw_only=True, slots=True)
 class Findings:
-    """pairs, bad: how many of each group, and how many of these have a bad file. troubles:
-    sentences, each naming its file. to_make: files that the folder leaves to the networks.
-    warnings: sentences on what is odd but can be used."""
+    """What a check found.
+
+    pairs, bad: the number of pairs of each group, and of those with a bad file. troubles:
+    sentences, each naming its file. to_make: the number of label maps and keypoints that the
+    networks have to make. warnings: sentences on what can be used but is odd.
+    """
 
     layout: Layout
     pairs: Counter[Group] = field(default_factory=Counter[Group])
@@ -63,12 +66,12 @@ def check_dataset(
 ) -> Findings:
     """Read every file that the lists in a folder name.
 
-    size: height and width that the samples are wanted at; a smaller picture, or a person's picture
-    of another shape, is mis-sized.
+    size: height and width of the samples; a smaller picture, or a person's picture of another
+    shape, is mis-sized.
     Raises FileNotFoundError or ValueError if not a single list can be used.
     """
     if layout is Layout.DOLLS:
-        raise ValueError("Paper dolls are drawn: there is no folder to check.")
+        raise ValueError("Paper dolls are drawn: they have no folder to check.")
     findings = Findings(layout=layout, troubles={trouble: [] for trouble in Trouble})
     listings = _listings(path, layout, findings)
     reader = _Reader(size, findings)
@@ -90,7 +93,7 @@ def check_dataset(
 def _listings(
     path: Path, layout: Layout, findings: Findings
 ) -> dict[tuple[Split, Pairing], Listing]:
-    """List every split and pairing that there is; a split without a list is warned of."""
+    """Return the listing of each split and pairing; warn of a split without a list."""
     listings: dict[tuple[Split, Pairing], Listing] = {}
     errors: list[ValueError | FileNotFoundError] = []
     for split in SPLITS:
@@ -111,7 +114,7 @@ def _listings(
 
 
 class _Reader:
-    """Reads files once each and notes what is wrong with them."""
+    """Reads each file once and notes what is wrong with it."""
 
     def __init__(self, size: tuple[int, int], findings: Findings) -> None:
         self.size = size
@@ -187,7 +190,7 @@ def _trouble(error: UnusableSample) -> Trouble:
 def _overlaps(
     listings: dict[tuple[Split, Pairing], Listing], digests: dict[Path, bytes]
 ) -> list[str]:
-    """Warn of pictures that are trained on and tested with, whatever their names are."""
+    """Return warnings of pictures in both the training and the test set, whatever their names."""
     warnings: list[str] = []
     for what in ("person", "garment"):
         files: dict[Split, dict[bytes, Path]] = {"train": {}, "test": {}}
@@ -199,8 +202,8 @@ def _overlaps(
         if both:
             one = min(both, key=lambda digest: files["train"][digest])
             warnings.append(
-                f"{len(both)} {what} pictures are in the training and in the test set "
+                f"{len(both)} {what} pictures are in both the training and the test set "
                 f"({files['train'][one]} is {files['test'][one]}): "
-                "figures measured on them say too much."
+                "figures measured on them are too good."
             )
     return warnings

@@ -1,7 +1,7 @@
-"""Paper dolls as a data set: drawn when asked for, without a file.
+"""Paper dolls as a data set: each is drawn when it is asked for, without any file.
 
-A doll wears something else before, and the true picture of it in the garment exists, so there is
-nothing to tell apart as paired and unpaired.
+A doll wears something else in the person's picture, and its true picture in the garment exists, so
+paired and unpaired are the same.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .sample import TryOnSample
 FIRST_SEEDS: dict[Split, int] = {"train": 1_000_000, "test": 0}
 """Dolls below the first training seed are held out for tests and evaluation."""
 DRAWING = 2
-"""What a seed draws; another number after a change, or latents of other pictures would be read."""
+"""Version of the drawing: raise it when a seed draws another picture, or caches are wrong."""
 DOLLS: dict[Split, int] = {"train": 20_000, "test": 64}
-"""How many there are unless said otherwise."""
+"""How many there are by default."""
 
 
 class PaperDolls:
@@ -49,7 +49,10 @@ class PaperDolls:
             if len(self.seeds) == number:
                 break
         if split == "test" and self.seeds[-1] >= FIRST_SEEDS["train"]:
-            raise ValueError(f"Only seeds below {FIRST_SEEDS['train']} are held out for tests.")
+            raise ValueError(
+                f"There are fewer than {number} test dolls: only seeds below "
+                f"{FIRST_SEEDS['train']} are held out."
+            )
 
     def __len__(self) -> int:
         return len(self.seeds)

@@ -65,10 +65,10 @@ def list_dress_code(
             if own or row.label == number:
                 pairs.append(_pair(folder, category, row.person, row.garment, pairing))
             elif row.label is None or row.label >= len(FOLDERS):
-                what = "no number" if row.label is None else f"the number {row.label}"
+                what = "nothing" if row.label is None else row.label
                 complaints[
-                    f"{found} gives {row.person} {what} as its third column; "
-                    "a root's list needs 0 (upper), 1 (lower) or 2 (dress)."
+                    f"{found} has {what} in the third column for {row.person}, where a root's "
+                    "list needs 0 (upper), 1 (lower) or 2 (dress)."
                 ] = None
     if pairing == "unpaired":
         pairs = [pair for pair in pairs if not pair.worn]

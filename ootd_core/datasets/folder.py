@@ -1,12 +1,12 @@
-"""A plain folder of one's own photographs.
+"""A plain folder of your own photographs.
 
     {upper,lower,dress}/person/NAME.jpg          the person
     {upper,lower,dress}/garment/NAME.jpg         the garment that this person wears, lying flat
     {upper,lower,dress}/labels/NAME.png          optional: ATR label map, one index a pixel
     {upper,lower,dress}/keypoints/NAME.json      optional: OpenPose JSON
 
-All of it below train/ and test/, or without these two, which is all for training. Pictures may be
-PNG, JPEG, WebP or BMP. Unpaired, everybody gets the garment of the next one in the category.
+All of it below train/ and test/; without these two folders everything is for training. Pictures may
+be PNG, JPEG, WebP or BMP. Unpaired, everybody gets the garment of the next person in the category.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def list_folder(
 ) -> Listing:
     """List the pairs of a split, sorted by category and name.
 
-    A person without a garment, or the other way round, is complained of and left out.
+    A person without a garment, or a garment without a person, is left out with a complaint.
     Raises ValueError or FileNotFoundError with one sentence.
     """
     base = root / split
@@ -56,8 +56,8 @@ def list_folder(
             pairs += _pairs(base / category, category, pairing, complaints)
     if not pairs:
         raise FileNotFoundError(
-            f"There are no {pairing} pictures in {base}: they belong into "
-            f"{', '.join(categories or Category)}, each with person/NAME.jpg and garment/NAME.jpg."
+            f"There are no {pairing} pictures in {base}: put them into its folders "
+            f"{', '.join(categories or Category)}, as person/NAME.jpg and garment/NAME.jpg."
         )
     return Listing(
         pairs=tuple(pairs),
@@ -68,12 +68,12 @@ def list_folder(
 
 
 def label_map_of(person: Path) -> Path:
-    """Where the label map of a person's picture lies, or would lie."""
+    """Return where the label map of a person's picture is, or would be."""
     return person.parents[1] / "labels" / f"{person.stem}.png"
 
 
 def keypoints_of(person: Path) -> Path:
-    """Where the keypoints of a person's picture lie, or would lie."""
+    """Return where the keypoints of a person's picture are, or would be."""
     return person.parents[1] / "keypoints" / f"{person.stem}.json"
 
 
@@ -82,7 +82,7 @@ def _pairs(folder: Path, category: Category, pairing: Pairing, complaints: list[
     garments = _pictures(folder / "garment", complaints)
     for name in sorted(people.keys() ^ garments.keys()):
         have, lack = ("person", "garment") if name in people else ("garment", "person")
-        complaints.append(f"{folder / have / name} has no {lack} of this name.")
+        complaints.append(f"{folder / have / name} has no {lack} picture of the same name.")
     names = sorted(people.keys() & garments.keys())
     others = names[1:] + names[:1] if pairing == "unpaired" else names
     return [
@@ -108,7 +108,7 @@ def _pictures(folder: Path, complaints: list[str]) -> dict[str, Path]:
             continue
         first = pictures.setdefault(path.stem, path)
         if first is not path:
-            complaints.append(f"{path} has the name of {first.name} and is left out.")
+            complaints.append(f"{path} has the same name as {first.name} and is left out.")
     return pictures
 
 

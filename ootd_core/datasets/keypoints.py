@@ -1,7 +1,7 @@
-"""Body joints of data sets as [18,3] in pixels of their picture, from the two notations in use.
+"""Body joints of data sets as [18, 3] in pixels of their picture, from the two formats in use.
 
-Read here and not through `openpose`, which is a sibling: a data set then opens without anything
-handed in, and one person of one picture is all that is needed of the format.
+Read here and not by `openpose`, because the two packages do not import each other; of the format
+only one person of one picture is needed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DRESS_CODE_HEIGHT, DRESS_CODE_WIDTH = 512, 384
 
 
 def read_openpose(path: Path, height: int, width: int) -> NDArray[np.float32]:
-    """Read OpenPose JSON: float32 [18,3] (x, y, confidence) of the largest person.
+    """Read OpenPose JSON: float32 [18, 3] (x, y, confidence) of the largest person.
 
     height, width: the picture's. Points are 18 or 25, in pixels of the canvas that the file names,
     of the picture where it names none, or of the unit square.
@@ -45,7 +45,7 @@ def read_openpose(path: Path, height: int, width: int) -> NDArray[np.float32]:
             f"points (x, y, confidence) each."
         ) from error
     if points is None or not (points[:, 2] > 0).any():
-        raise UnusableSample(f"{path} names no person.")
+        raise UnusableSample(f"{path} holds no person.")
     if np.abs(points[points[:, 2] > 0, :2]).max() <= NORMALISED_LIMIT:
         canvas = np.ones(2)
     return _in_pixels(points, canvas, path, height, width)
@@ -54,7 +54,7 @@ def read_openpose(path: Path, height: int, width: int) -> NDArray[np.float32]:
 def read_dress_code(path: Path, height: int, width: int) -> NDArray[np.float32]:
     """Read Dress Code's keypoints: 18 rows (x, y, confidence, number) in a frame of 384x512.
 
-    A joint with a negative coordinate, or at (0, 0), is missing. Returns float32 [18,3] in pixels
+    A joint with a negative coordinate, or at (0, 0), is missing. Returns float32 [18, 3] in pixels
     of a picture of `height` x `width`. Raises UnusableSample as `read_openpose` does.
     """
     content = _read_json(path)
@@ -68,7 +68,7 @@ def read_dress_code(path: Path, height: int, width: int) -> NDArray[np.float32]:
     # Some files give each joint they know the confidence 0 or -1: where it is says that it is.
     points[:, 2] = np.where(known, np.where(points[:, 2] > 0, points[:, 2], 1.0), 0.0)
     if not known.any():
-        raise UnusableSample(f"{path} names no person.")
+        raise UnusableSample(f"{path} holds no person.")
     return _in_pixels(points, np.array([DRESS_CODE_WIDTH, DRESS_CODE_HEIGHT]), path, height, width)
 
 
@@ -82,7 +82,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _body(person: dict[str, list[float]]) -> NDArray[np.float64]:
-    """Return the points [18,3] of one person of a frame. Raises ValueError for another number."""
+    """Return the points [18, 3] of one person of a frame. Raises ValueError for another number."""
     points = np.array(person["pose_keypoints_2d"], np.float64).reshape(-1, 3)
     if len(points) == BODY_25:
         points = np.delete(points, BODY_25_MIDDLE_OF_HIPS, axis=0)[: len(JOINTS)]
@@ -99,7 +99,7 @@ def _area(points: NDArray[np.float64]) -> float:
 def _in_pixels(
     points: NDArray[np.float64], frame: NDArray[np.float64], path: Path, height: int, width: int
 ) -> NDArray[np.float32]:
-    """Scale points [18,3] from their frame (width, height) to the picture; unknown rows are 0."""
+    """Scale points [18, 3] from their frame (width, height) to the picture; unknown rows are 0."""
     known = points[:, 2] > 0
     if not np.isfinite(points[known]).all() or (frame <= 0).any():
         raise UnusableSample(f"{path} holds numbers that cannot be used.")

@@ -1,7 +1,7 @@
 """Label maps of data sets: read as indices, translated to ATR, brought onto the canvas.
 
 A label map is a picture whose pixel values are labels. Published ones are palette PNGs: the colours
-are for the eye, the indices are the labels. VITON-HD's speak LIP, with one value of its own.
+are for the eye, the indices are the labels. VITON-HD's labels are LIP's, with one of its own.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ VITON_HD_TO_ATR: tuple[Label, ...] = (
     Label.LEFT_SHOE,  # 18 left shoe
     Label.RIGHT_SHOE,  # 19 right shoe
 )
-"""What a value of VITON-HD's image-parse-v3 (LIP, 20 classes) is in ATR, by position."""
+"""The ATR label of each value of VITON-HD's image-parse-v3 (LIP, 20 classes)."""
 
 ATR: tuple[Label, ...] = tuple(Label)
-"""Dress Code's label maps and those of one's own folder speak ATR already."""
+"""Dress Code's label maps and those of a plain folder are ATR already."""
 
 INDEX_MODES = ("P", "L", "1")  # Pillow's names for palette, grey and black-and-white
 
 
 def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
-    """Read a label map uint8 [H,W] and translate its values to ATR by `table`.
+    """Read a label map uint8 [H, W] and translate its values to ATR by `table`.
 
     Raises UnusableSample, naming the file, for one that is missing, damaged, coloured, or holds
     a value that the table does not have.
@@ -61,11 +61,11 @@ def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
         raise UnusableSample(f"{path} cannot be decoded ({error}).") from error
     if mode not in INDEX_MODES:
         raise UnusableSample(
-            f"{path} is a coloured picture ({mode}): a label map holds one index a pixel."
+            f"{path} is a colour picture ({mode}): a label map holds one index per pixel."
         )
     values = indices.astype(np.uint8)
     if values.max(initial=0) >= len(table):
         raise UnusableSample(
-            f"{path} holds the value {values.max()}, but its labels end at {len(table) - 1}."
+            f"{path} holds the value {values.max()}, but the last label is {len(table) - 1}."
         )
     return np.array(table, np.uint8)[values]

@@ -1,6 +1,6 @@
-"""One door to every data set: a path, what of it, and at which size.
+"""`open_dataset` opens every kind of data set: a path, which part of it, and at which size.
 
-Layouts are told by their folders; each module of a layout describes it at its top.
+A layout is recognised by its folders; the module of each layout describes it at the top.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def open_dataset(
 
     Args:
         path: the data set's folder; paper dolls have none.
-        layout: None looks at the folder; without a folder it is paper dolls.
+        layout: None finds it out from the folder; without a folder it is paper dolls.
         size: height and width of the samples in pixels, multiples of 8.
         categories: only these; None is all that the data set has.
         limit: at most so many samples, the first ones.
@@ -68,15 +68,15 @@ def open_dataset(
 
     Raises:
         FileNotFoundError: no such folder, or no list of pairs in it.
-        ValueError: a layout that is none of these, or nothing in it that was asked for.
+        ValueError: an unknown layout, or nothing in the folder of what was asked for.
     """
     if min(size) < SCALE or any(side % SCALE for side in size):
         raise ValueError(
-            f"A size of {size[0]}x{size[1]} (height x width) is not possible: both sides must be "
+            f"The size {size[0]}x{size[1]} (height x width) cannot be used: both sides must be "
             f"multiples of {SCALE}."
         )
     if limit is not None and limit < 1:
-        raise ValueError(f"A limit of {limit} samples leaves none.")
+        raise ValueError(f"The limit must be at least 1 sample, got {limit}.")
     if layout is Layout.DOLLS or (layout is None and path is None):
         return PaperDolls(size, split, dolls=limit, categories=categories)
     if path is None:
@@ -104,14 +104,14 @@ def list_pairs(
 
 
 def layout_of(path: Path) -> Layout:
-    """Tell a folder's layout. Raises FileNotFoundError or ValueError if it has none of them."""
+    """Return a folder's layout. Raises FileNotFoundError or ValueError if it has none of them."""
     if not path.is_dir():
         raise FileNotFoundError(f"There is no folder at {path}.")
     found = _layout_of(path)
     if found is None:
         below = next((child for child in sorted(path.glob("*/")) if _layout_of(child)), None)
         hint = f"did you mean {below}?" if below else f"expected one of {', '.join(IS_LAYOUT)}."
-        raise ValueError(f"{path} is not laid out like a data set that can be read: {hint}")
+        raise ValueError(f"{path} is not laid out like a known data set: {hint}")
     return found
 
 

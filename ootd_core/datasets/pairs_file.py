@@ -1,4 +1,4 @@
-"""Lists of pairs: a text file with person, garment and perhaps a category's number on each line."""
+"""Lists of pairs: text files with a person, a garment and perhaps a category number per line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 Split = Literal["train", "test"]
 Pairing = Literal["paired", "unpaired"]
-"""Paired: everybody in the garment they wear. Unpaired: in somebody else's."""
+"""Paired: everybody in their own garment. Unpaired: in somebody else's."""
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 PAIRINGS: tuple[Pairing, ...] = ("paired", "unpaired")
@@ -33,9 +33,9 @@ class PairsFile:
 
 
 def read_pairs(path: Path) -> PairsFile:
-    """Read lines of two or three columns parted by blanks; blank lines at the end are nothing.
+    """Read lines of two or three columns, separated by blanks; empty lines at the end do not count.
 
-    Raises ValueError for a file that is no text or has not a single pair.
+    Raises ValueError for a file that is not text or holds no pair.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
@@ -47,7 +47,7 @@ def read_pairs(path: Path) -> PairsFile:
         row = _row(line)
         if row is None:
             what = f"'{line.strip()}'" if line.strip() else "empty"
-            complaints.append(f"{path}:{number} is {what}, not a person and a garment.")
+            complaints.append(f"{path}:{number} is {what} instead of a person and a garment.")
         elif row in rows:
             complaints.append(f"{path}:{number} repeats line {rows[row]}.")
         else:

@@ -1,7 +1,7 @@
-"""Photographs as samples: where a pair's files lie, and reading them onto one canvas.
+"""Photographs as samples: where a pair's files lie, and how they are read onto one canvas.
 
-A layout lists pairs and names two readers; everything else is the same for all of them. The
-pictures go the way that they go at inference: shown whole on a 3:4 canvas, never stretched.
+A layout lists pairs and names two readers; everything else is the same for all layouts. As in
+inference a picture is shown whole on a 3:4 canvas, never stretched.
 """
 
 from __future__ import annotations
@@ -31,31 +31,34 @@ SHAPE_TOLERANCE = 0.03
 """How much the shapes (width over height) of a picture and its label map may differ."""
 
 ReadLabels = Callable[[Path], NDArray[np.uint8]]
-"""Label map file -> ATR labels uint8 [H,W]."""
+"""Label map file -> ATR labels uint8 [H, W]."""
 ReadKeypoints = Callable[[Path, int, int], NDArray[np.float32]]
-"""Keypoint file, height and width of its picture -> float32 [18,3] in pixels of the picture."""
+"""Keypoint file, height and width of its picture -> float32 [18, 3] in pixels of the picture."""
 
 
 class Perception(Protocol):
-    """Sees what no file says. Pictures are uint8 RGB [H,W,3]."""
+    """Makes label maps and keypoints that no file has. Pictures are uint8 RGB [H, W, 3]."""
 
     def labels(self, person: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return ATR labels uint8 [H,W] of a person's picture."""
+        """Return ATR labels uint8 [H, W] of a person's picture."""
         ...
 
     def keypoints(self, person: NDArray[np.uint8]) -> NDArray[np.floating] | None:
-        """Return the joints [18,3] in pixels of a person's picture, None where nobody is seen."""
+        """Return the joints [18, 3] in pixels of a person's picture, None if it shows nobody."""
         ...
 
     def stamp(self) -> str:
-        """Return what is another text once anything might be seen differently."""
+        """Return a text that changes whenever the results might change."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """The files of one sample. labels and keypoints are None where they have to be perceived.
-    worn: the person wears this very garment, so that the picture is its own truth."""
+    """The files of one sample.
+
+    labels, keypoints: None where a `Perception` has to make them. worn: the person wears this very
+    garment, so the picture is its own truth.
+    """
 
     name: str
     category: Category
@@ -82,16 +85,16 @@ class Photographs:
     def __init__(
         self, listing: Listing, size: tuple[int, int], perception: Perception | None = None
     ) -> None:
-        """perception: makes the label maps and keypoints that the folder does not have;
-        `seen_by` is its stamp where it is needed, else None.
+        """perception: makes the label maps and keypoints that the folder does not have.
 
-        Raises ValueError if there are such and nothing to make them with.
+        `seen_by` is its stamp if it is needed, else None. Raises ValueError if it is needed and
+        missing.
         """
         unseen = [pair for pair in listing.pairs if pair.labels is None or pair.keypoints is None]
         if unseen and perception is None:
             raise ValueError(
-                f"{unseen[0].person} and {len(unseen) - 1} more have no label map or no keypoints, "
-                "and no networks were given to make them: run 'python -m cli dataset prepare'."
+                f"{unseen[0].person} and {len(unseen) - 1} more have no label map or no keypoints: "
+                "make them with 'python -m cli dataset prepare FOLDER --model MODEL'."
             )
         self.listing = listing
         self.pairs = listing.pairs
@@ -144,7 +147,7 @@ class Photographs:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture uint8 RGB [H,W,3]. Raises UnusableSample naming the file."""
+    """Read a picture uint8 RGB [H, W, 3]. Raises UnusableSample naming the file."""
     try:
         return load_image(path)
     except FileNotFoundError as error:
@@ -154,7 +157,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def check_shape(path: Path, labels: NDArray[np.uint8], height: int, width: int) -> None:
-    """Raise WrongSize if labels [H,W], read from `path`, are no scaled frame of height x width."""
+    """Raise WrongSize if labels [H, W] of the file `path` are not shaped like height x width."""
     rows, columns = labels.shape
     if abs(columns / rows * height / width - 1) > SHAPE_TOLERANCE:
         raise WrongSize(
@@ -166,9 +169,9 @@ def check_shape(path: Path, labels: NDArray[np.uint8], height: int, width: int) 
 def perceive(
     pair: Pair, perception: Perception, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """See the person of a pair on a canvas of `size` (height, width), as at inference.
+    """Make label map and keypoints of a pair on a canvas of `size` (height, width), as inference.
 
-    Returns labels uint8 [H,W] and keypoints float32 [18,3], both at the picture's own size.
+    Returns labels uint8 [H, W] and keypoints float32 [18, 3], both at the picture's own size.
     Raises UnusableSample where the picture cannot be read or shows nobody.
     """
     canvas, fit = fit_image(read_picture(pair.person), *size)

@@ -1,7 +1,8 @@
 """What every data set yields, and what a data set is.
 
 Photographs come paired: the person already wears the garment, so person and truth are one picture.
-Unpaired photographs have no truth. A drawn person wears something else before, and has one.
+Unpaired photographs have no truth. A paper doll wears something else in the person's picture, and
+has a truth.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ class UnusableSample(ValueError):  # noqa: N818 - it is the sample that is wrong
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryOnSample:
-    """person: uint8 RGB [H,W,3], whose clothes are hidden. garment: uint8 RGB [H,W,3], laid flat.
-    labels: uint8 [H,W], ATR labels of person (masks.labels). keypoints: float32 [18,3], rows
-    (x, y, confidence) in pixels of person. truth: uint8 RGB [H,W,3], the person in the garment, or
-    None where no such picture exists."""
+    """A person and a garment.
+
+    person: uint8 RGB [H, W, 3], whose clothes get hidden. garment: uint8 RGB [H, W, 3], laid flat.
+    labels: uint8 [H, W], ATR labels of the person (`masks.labels`). keypoints: float32 [18, 3],
+    rows (x, y, confidence) in pixels of the person's picture. truth: uint8 RGB [H, W, 3], the
+    person in the garment, None if no such picture exists.
+    """
 
     name: str
     category: Category

@@ -1,20 +1,19 @@
-"""Reading on past samples that cannot be used, and owning up to it.
+"""The samples of a data set that can be used: the others are left out, counted and reported.
 
-An unusable sample is left out; nothing is read twice in its place. Which ones were left out is
-known afterwards, by name and reason, whoever read first: several threads may share a reader.
+Nothing is read twice in the place of a sample that was left out. Which ones were is known
+afterwards, by name and reason, whoever read first: several threads may share a reader.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
 
 from .sample import TryOnDataset, TryOnSample, UnusableSample
 
 logger = logging.getLogger(__name__)
 
 
-class Skipping:
+class UsableSamples:
     """Reads samples of a data set; `skipped` says why which number was left out."""
 
     def __init__(self, dataset: TryOnDataset) -> None:
@@ -22,7 +21,7 @@ class Skipping:
         self.skipped: dict[int, str] = {}
 
     def read(self, index: int) -> TryOnSample | None:
-        """Return a sample, or None if it cannot be used; that is said once, as a warning."""
+        """Return a sample, or None if it cannot be used, which is logged once as a warning."""
         if index in self.skipped:
             return None
         try:
@@ -43,18 +42,11 @@ class Skipping:
                 f"None of the {len(self.dataset)} samples can be used; the last one: {reason}"
             )
 
-    def samples(self, order: Iterable[int]) -> Iterator[tuple[int, TryOnSample]]:
-        """Yield (number, sample) of those in `order` that can be used."""
-        for index in order:
-            sample = self.read(index)
-            if sample is not None:
-                yield index, sample
-
-    def report(self, most: int = 5) -> str:
-        """Return one line that counts what was skipped, and one each for the first `most`."""
-        lines = [f"{len(self.skipped)} of {len(self.dataset)} samples were skipped."]
-        for index, reason in sorted(self.skipped.items())[:most]:
-            lines.append(f"  {self.dataset.name(index)}: {reason}")
-        if len(self.skipped) > most:
-            lines.append(f"  and {len(self.skipped) - most} more")
-        return "\n".join(lines)
+    def report(self, lines: int = 5) -> str:
+        """Return a line that counts what was skipped, and one each for the first `lines`."""
+        report = [f"{len(self.skipped)} of {len(self.dataset)} samples were skipped."]
+        for index, reason in sorted(self.skipped.items())[:lines]:
+            report.append(f"  {self.dataset.name(index)}: {reason}")
+        if len(self.skipped) > lines:
+            report.append(f"  and {len(self.skipped) - lines} more")
+        return "\n".join(report)

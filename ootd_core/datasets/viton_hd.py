@@ -7,8 +7,8 @@
     {train,test}/openpose_json/NAME_keypoints.json         keypoints
 
 Other folders (cloth-mask, agnostic-v3.2, agnostic-mask, image-densepose, ...) are not needed:
-masks are drawn by the code that draws them at inference. Copies write `-`, `_` and capitals of
-folder names as they like, and leave the version off.
+masks are drawn by the code of inference. In copies of the data set folder names may have other
+capitals, `_` for `-`, and no version.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def list_viton_hd(
     """List the pairs of a split. Raises ValueError or FileNotFoundError with one sentence.
 
     Paired, a person wears the garment of the same name, whatever a list's second column says:
-    that column of the published test_pairs.txt is the unpaired order.
+    in the published test_pairs.txt that column is the unpaired order.
     """
     if categories is not None and Category.UPPER not in categories:
         raise ValueError(f"VITON-HD has garments of category '{Category.UPPER}' only.")
@@ -84,7 +84,9 @@ def _combinations(listed: PairsFile, pairing: Pairing) -> list[tuple[str, str]]:
         return [(row.person, row.person) for row in listed.rows]
     others = [(row.person, row.garment) for row in listed.rows if row.person != row.garment]
     if not others:
-        raise ValueError(f"{listed.path} pairs everybody with the own garment: nothing unpaired.")
+        raise ValueError(
+            f"{listed.path} has no unpaired pair: everybody is with their own garment."
+        )
     return others
 
 
@@ -93,7 +95,7 @@ def _folder(folder: Path, what: str) -> Path:
 
 
 def _find(folder: Path, what: str) -> Path | None:
-    """Return the subfolder that goes by one of the names, the earlier name first."""
+    """Return the subfolder that has one of the names, the earlier name first."""
     present = {_plain(each.name): each for each in sorted(folder.glob("*/"))}
     return next((present[_plain(n)] for n in FOLDERS[what] if _plain(n) in present), None)
 

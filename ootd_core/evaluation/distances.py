@@ -1,7 +1,7 @@
 """FID and KID of two sets of feature vectors, as torchmetrics computes them.
 
-The features are made beforehand, once a picture, because a picture counts in its category and in
-the whole; here torchmetrics is handed the vectors themselves.
+A picture counts in its category and in the whole set, so its features are computed once beforehand,
+and torchmetrics is given the vectors themselves.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from .protocol import PROTOCOL
 
-LEAST_PICTURES = 2
+MIN_PICTURES = 2
 """Fewer have no covariance."""
 
 
-class Given(nn.Module):
-    """The feature network that torchmetrics asks for, where the features are there already."""
+class GivenFeatures(nn.Module):
+    """Stands in for the feature network of torchmetrics: its input is the features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class SetDistances:
 
 
 def set_distances(real: Tensor, made: Tensor) -> SetDistances | None:
-    """Compare features [N,F] of real pictures with [M,F] of made ones; None below two pictures.
+    """Compare features [N, F] of real pictures with [M, F] of generated ones; None below two.
 
     FID: Heusel et al., arXiv 1706.08500; KID: Binkowski et al., arXiv 1801.01401. With fewer
     pictures than features FID is biased upwards: compare only sets of one size.
     """
-    if min(len(real), len(made)) < LEAST_PICTURES:
+    if min(len(real), len(made)) < MIN_PICTURES:
         return None
     kid, deviation = kernel_distance(real.double(), made.double())
     return SetDistances(
@@ -53,23 +53,23 @@ def set_distances(real: Tensor, made: Tensor) -> SetDistances | None:
 
 
 def frechet_distance(real: Tensor, made: Tensor) -> float:
-    """FID of features [N,F] and [M,F] float64."""
+    """Return FID of features [N, F] and [M, F] float64."""
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(feature=Given(real.shape[1]))
+    metric = FrechetInceptionDistance(feature=GivenFeatures(real.shape[1]))
     metric.update(real, real=True)
     metric.update(made, real=False)
     return float(metric.compute())
 
 
 def kernel_distance(real: Tensor, made: Tensor) -> tuple[float, float]:
-    """KID of features [N,F] and [M,F], and its standard deviation over subsets, scaled."""
+    """Return KID of features [N, F] and [M, F] and its standard deviation over subsets, scaled."""
     from torchmetrics.image.kid import KernelInceptionDistance
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # says that it keeps all features, which are there anyway
+        warnings.simplefilter("ignore")  # about memory for the features, which are there anyway
         metric = KernelInceptionDistance(
-            feature=Given(real.shape[1]),
+            feature=GivenFeatures(real.shape[1]),
             subsets=PROTOCOL.kid_subsets,
             subset_size=min(PROTOCOL.kid_subset_size, len(real), len(made)),
         )

@@ -1,9 +1,9 @@
 """Held-out dolls: drawn people that no training saw, whose true picture is known.
 
-full: the try-on. ceiling: what the autoencoder makes of the true picture, the best that any
-denoiser over its latents can reach. no fusion: the garment is known by its prompt alone. no
-garment: the outfitting UNet reads zeros. Masks come from the drawn label maps and keypoints, so
-that the networks under test are the denoising ones.
+Each doll gives up to four pictures. "full": the try-on. "ceiling": the true picture encoded and
+decoded, the best that any denoiser over these latents can reach. "no fusion": the garment is known
+by its prompt alone. "no garment": the outfitting UNet reads zeros. Masks come from the drawn label
+maps and keypoints, so that only the denoising networks are measured.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ GARMENT_LABELS: dict[Category, tuple[Label, ...]] = {
     Category.LOWER: (Label.PANTS, Label.SKIRT),
     Category.DRESS: (Label.DRESS,),
 }
-"""How the drawing labels its garments."""
+"""The labels of a category's garments in a drawn label map."""
 OnDoll = Callable[[DollSample, dict[str, NDArray[np.uint8]]], None]
+"""Called with each doll and the pictures of `dress_doll`."""
 
 
 def measure_dolls(
@@ -42,22 +43,24 @@ def measure_dolls(
     seeds: range,
     features: FeatureNetworks,
     *,
-    steps: int,
-    guidance: float,
+    num_inference_steps: int,
+    guidance_scale: float,
     mask_mode: MaskMode,
     ablations: bool,
     on_doll: OnDoll | None = None,
 ) -> dict[str, Scorer]:
-    """Dress the dolls of these seeds and judge the pictures, by COLUMNS' names.
+    """Dress the dolls of these seeds and judge the pictures, by the names in COLUMNS.
 
-    `on_doll` sees each doll and the pictures of `dress_doll`. Colour is measured where the garment
-    is drawn; dolls that show nothing of it inside the mask are passed over.
+    Colour is measured where the garment is drawn; dolls that show nothing of it inside the mask are
+    left out.
     """
     height = SCALE * int(networks.tryon_unet.config["sample_size"])
     scorers = {name: Scorer(features) for name in COLUMNS}
     for seed in seeds:
         doll = draw_sample(seed, height=height, width=height * 3 // 4)
-        pictures = dress_doll(networks, doll, steps, guidance, mask_mode, ablations=ablations)
+        pictures = dress_doll(
+            networks, doll, num_inference_steps, guidance_scale, mask_mode, ablations=ablations
+        )
         mask = pictures["mask"].astype(bool)
         worn = mask & np.isin(doll.truth_labels, garment_labels(doll))
         if worn.any():
@@ -79,20 +82,20 @@ def measure_dolls(
 
 
 def garment_labels(doll: DollSample) -> list[Label]:
-    """Label map values of the doll's category."""
+    """Return the labels of a garment of the doll's category."""
     return list(GARMENT_LABELS[doll.category])
 
 
 def dress_doll(
     networks: Networks,
     doll: DollSample,
-    steps: int,
-    guidance: float,
+    num_inference_steps: int,
+    guidance_scale: float,
     mask_mode: MaskMode,
     *,
     ablations: bool,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Return pictures uint8 [H,W,3] by name, and the mask [H,W] of 0 and 1 as "mask"."""
+    """Return pictures uint8 RGB [H, W, 3] by name, and the mask uint8 [H, W] (0, 1) as "mask"."""
     mask = agnostic_mask(
         doll.labels,
         doll.keypoints,
@@ -105,8 +108,8 @@ def dress_doll(
         garment=doll.garment,
         mask=mask,
         category=doll.category,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
         seed=doll.seed,
     )
     truth = decode(networks.vae, encode_scaled(networks.vae, to_tensor(doll.truth)))

@@ -1,8 +1,8 @@
-"""Where the feature networks of FID, KID and LPIPS come from, and how they get here.
+"""The weights of the feature networks of FID, KID and LPIPS: where they come from.
 
 None of them is in this repository. A file is given by its path, or looked for in a folder that the
-user names and, if it is not there, downloaded into it and checked against the hash below. Without a
-network the sentence of the error names the address, so that the file can be carried by hand.
+user names and, if it is not there, downloaded into it and checked against the hash below. Where
+there is no internet, the error names the address, so that the file can be copied by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureFile:
-    """One published weight file. size: bytes. option: of the command line, to give it by path."""
+    """One published weight file. size: in bytes. option: of the command line, for its path."""
 
     name: str
     what: str
@@ -54,9 +54,10 @@ ALEXNET = FeatureFile(
 
 
 def obtain(file: FeatureFile, folder: Path) -> Path:
-    """The file in a folder, downloaded into it if it is not there.
+    """Return the file in a folder, downloaded into it if it is not there.
 
-    Raises ValueError, one sentence, if it cannot be had or has not the catalogue's hash.
+    Raises ValueError, one sentence, if it cannot be downloaded or does not have the catalogue's
+    hash.
     """
     path = folder / file.name
     if path.is_file():
@@ -68,7 +69,7 @@ def obtain(file: FeatureFile, folder: Path) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file's content, in hex."""
+    """Return the SHA-256 of a file's content, in hex."""
     hasher = hashlib.sha256()
     with path.open("rb") as content:
         while chunk := content.read(CHUNK):
@@ -83,9 +84,8 @@ def _download(file: FeatureFile, to: Path) -> None:
         download_url_to_file(file.url, str(to), progress=False)
     except (OSError, HTTPException) as error:  # urllib's errors are OSErrors
         raise ValueError(
-            f"{file.what}, cannot be downloaded from {file.url} ({error}): fetch that file on a "
-            "machine with a connection and put it into the folder, or give its path "
-            f"({file.option} FILE)."
+            f"{file.what}, cannot be downloaded from {file.url} ({error}): download it on another "
+            f"machine and put it into {to.parent}, or give its path ({file.option} FILE)."
         ) from error
     _check(file, to)
 
@@ -94,6 +94,6 @@ def _check(file: FeatureFile, path: Path) -> None:
     digest = sha256_of(path)
     if digest != file.sha256:
         raise ValueError(
-            f"{file.name} in {path.parent} has the sha256 {digest}, expected {file.sha256}: delete "
-            f"it and get it again from {file.url}."
+            f"{file.name} in {path.parent} has the SHA-256 {digest}, expected {file.sha256}: "
+            f"delete it and download it again from {file.url}."
         )

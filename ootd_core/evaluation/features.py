@@ -1,4 +1,4 @@
-"""The feature networks at work: pictures to vectors, and two pictures to a distance.
+"""Feature vectors of pictures for FID and KID, and the LPIPS distance of two pictures.
 
 Resizing decides FID more than most models do (Parmar et al., arXiv 2104.11222): pictures are
 brought to the network's size with an antialiasing filter and are not rounded to bytes on the way.
@@ -23,9 +23,12 @@ from .protocol import PROTOCOL
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeatureNetworks:
-    """inception: levels 0 to 255 [B,3,299,299] to features [B,F]. perceptual: two batches of
-    pictures [B,3,H,W] in [0,1] to distances [B]. None: what needs it is not measured. hashes:
-    sha256 of the files by their catalogue names."""
+    """The networks; what needs one that is None is not measured.
+
+    inception: levels 0 to 255 [B, 3, 299, 299] to features [B, F]. perceptual: two batches of
+    pictures [B, 3, H, W] in [0, 1] to distances [B]. hashes: SHA-256 of the files by their
+    catalogue names.
+    """
 
     inception: nn.Module | None = None
     perceptual: nn.Module | None = None
@@ -34,7 +37,7 @@ class FeatureNetworks:
 
     @torch.inference_mode()
     def features(self, picture: NDArray[np.uint8]) -> Tensor | None:
-        """Features [F] float64 on the CPU of a picture uint8 RGB [H,W,3]."""
+        """Return features float64 [F], on the CPU, of a picture uint8 RGB [H, W, 3]."""
         if self.inception is None:
             return None
         resized = torch.from_numpy(resize(picture, PROTOCOL.feature_size))
@@ -43,7 +46,7 @@ class FeatureNetworks:
 
     @torch.inference_mode()
     def distance(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float | None:
-        """LPIPS of two pictures uint8 RGB [H,W,3] of one size."""
+        """Return the LPIPS of two pictures uint8 RGB [H, W, 3] of one size."""
         if self.perceptual is None:
             return None
         pictures = [
@@ -60,10 +63,10 @@ def load_feature_networks(
     alexnet: Path | None = None,
     device: str = "cpu",
 ) -> FeatureNetworks:
-    """Load the feature networks that are given by path, and those of the catalogue in a folder.
+    """Load the feature networks whose paths are given, and the others from a folder.
 
-    With a folder, what is neither given nor in it is downloaded into it. Raises ValueError or
-    FileNotFoundError with one sentence.
+    folder: what it lacks is downloaded into it; None leaves the others out. Raises ValueError or
+    FileNotFoundError, one sentence.
     """
     files = {INCEPTION: inception, ALEXNET: alexnet}
     paths: dict[FeatureFile, Path] = {}
@@ -81,7 +84,7 @@ def load_feature_networks(
 
 
 def resize(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """Bring a picture uint8 [H,W,3] to float32 [side,side,3], levels 0 to 255, not rounded.
+    """Bring a picture uint8 [H, W, 3] to float32 [side, side, 3], levels 0 to 255, not rounded.
 
     Each channel by Pillow's bicubic filter, which averages when it shrinks; overshoot is clipped.
     """

@@ -1,9 +1,12 @@
 """The feature network of FID and KID: Inception v3 as its authors released it on 2015-12-05.
 
+Written here because torch-fidelity, clean-fid and pytorch-fid all import torchvision, which fails
+with "operator torchvision::nms does not exist" unless it was built for the very torch in use.
+
 It differs from later Inceptions: average pooling does not count the padding, and the last block
 takes a maximum where the others take an average (Szegedy et al., arXiv 1512.00567; the released
-TensorFlow graph). Modules are named as in the converted weight file that every FID program reads,
-so that the file fills them key by key; its classifier (fc) is not needed and left out.
+TensorFlow graph). Modules are named as in the converted weight file that FID programs read, so that
+the file fills them key by key; its classifier (fc) is not needed and left out.
 """
 
 from __future__ import annotations
@@ -23,8 +26,11 @@ Side = tuple[int, int]
 
 
 class Convolution(nn.Module):
-    """Convolution, batch normalisation, ReLU. `size` is (height, width) of the kernel; unless the
-    stride is 2, the picture keeps its size where `keep` is set."""
+    """Convolution, batch normalisation, ReLU.
+
+    size: (height, width) of the kernel. keep: pad, so that the picture keeps its size (with stride
+    1).
+    """
 
     def __init__(
         self, inputs: int, outputs: int, size: Side = (1, 1), stride: int = 1, *, keep: bool = True
@@ -39,7 +45,7 @@ class Convolution(nn.Module):
 
 
 class Branch:
-    """A chain of convolutions by name; `fork` are two more that both read the chain's end."""
+    """A chain of convolutions by name; those of `fork` all read the chain's output."""
 
     def __init__(
         self,
@@ -53,10 +59,10 @@ class Branch:
 
 
 class Mixed(nn.Module):
-    """An Inception block: its branches' outputs, one behind the other."""
+    """An Inception block: the outputs of its branches, concatenated."""
 
     def __init__(self, inputs: int, *branches: Branch, reduces: bool = False) -> None:
-        """reduces: the picture is halved, and what was pooled is appended as it is."""
+        """reduces: halve the picture, and append a max-pooled copy of the input."""
         super().__init__()
         self.branches = branches
         self.reduces = reduces
@@ -166,7 +172,7 @@ def block_e(inputs: int, pool: Pool) -> Mixed:
 
 
 class InceptionFeatures(nn.Module):
-    """Pictures [B,3,299,299], levels 0 to 255, to features [B,2048] (pool3)."""
+    """Pictures [B, 3, 299, 299], levels 0 to 255, to features [B, 2048] (pool3)."""
 
     num_features = 2048
 
@@ -202,7 +208,7 @@ class InceptionFeatures(nn.Module):
 
 
 def load_inception(path: Path) -> InceptionFeatures:
-    """The network with the weights of a file (.pth or .safetensors).
+    """Return the network with the weights of a file (.pth or .safetensors).
 
     Raises FileNotFoundError, or ValueError if the file is damaged or another network's.
     """
@@ -219,6 +225,6 @@ def fill(network: nn.Module, state: dict[str, Tensor], path: Path, what: str) ->
         network.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(
-            f"{path.name} in {path.parent} does not hold the weights of {what}: get it again "
-            "from where the catalogue of feature networks says."
+            f"{path.name} in {path.parent} does not hold the weights of {what}: download it again "
+            "from the address in docs/evaluation.md."
         ) from error

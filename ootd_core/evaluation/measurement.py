@@ -1,4 +1,4 @@
-"""A data set dressed and judged: the figures, and what could not be judged."""
+"""A data set dressed and judged: the figures, and which samples could not be used."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..checkpoints.networks import Networks
+from ..datasets.dressing import DressSettings
 from ..datasets.sample import TryOnDataset
 from .features import FeatureNetworks
 from .scores import Judged, SampleScores, Scorer, SetScores
-from .try_ons import DressSettings, KeptPictures, TryOn, Unusable, dress_all
+from .try_ons import DressedSample, KeptPictures, Unusable, dress_all
 
-OnSample = Callable[[TryOn | Unusable], None]
+OnSample = Callable[[DressedSample | Unusable], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """scores: of each category and of all. kept: how many pictures an earlier run had made."""
+    """scores: by category, and of all. kept: the number of pictures that an earlier run made."""
 
     scores: dict[str, SetScores]
     samples: tuple[SampleScores, ...]
@@ -34,9 +35,9 @@ def measure(
     limit: int | None = None,
     on_sample: OnSample | None = None,
 ) -> Measurement:
-    """Dress a data set and judge every picture as it comes; `on_sample` may raise to stop.
+    """Dress a data set and judge every picture; `on_sample` is called after each.
 
-    Raises ValueError if the networks do not take a category of the set, or not one sample of it
+    Raises ValueError if the networks do not know a category of the set, or if none of its samples
     can be used.
     """
     scorer = Scorer(features)

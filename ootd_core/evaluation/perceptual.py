@@ -1,9 +1,11 @@
 """LPIPS: how different two pictures look, by the features of an AlexNet (arXiv 1801.03924).
 
-The features of five layers are normalised per pixel, and their squared differences weighed by
-learned linear weights, averaged over the picture and summed. torchmetrics has the same network but
-builds it through torchvision, which this project does without; the linear weights (version 0.1) are
-the file that torchmetrics brings along, the backbone is torchvision's published file.
+Written here because lpips, piq and torchmetrics all build the backbone through torchvision, which
+fails to import unless it was built for the very torch in use.
+
+The features of five layers are normalised per pixel, and their squared differences weighted by
+learned linear weights, averaged over the picture and summed. The linear weights (version 0.1) are
+the file that comes with torchmetrics, the backbone is torchvision's published file.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """From [-1, 1] to what the backbone was trained on."""
 EPSILON = 1e-8
 BACKBONE = "features."
-LEAST_SIDE = 31
-"""Pixels; a smaller picture vanishes in the backbone's pooling."""
+MIN_SIDE = 31
+"""Pixels; the backbone's pooling leaves nothing of a smaller picture."""
 
 
 class AlexNetStages(nn.Module):
-    """The convolutions of AlexNet; five feature maps, each after its ReLU."""
+    """The convolutions of AlexNet: pictures to five feature maps, each after its ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,13 +58,13 @@ class AlexNetStages(nn.Module):
 
 
 class PerceptualDistance(nn.Module):
-    """Pictures [B,3,H,W] in [0, 1], two of them, to distances [B]."""
+    """Two batches of pictures [B, 3, H, W] in [0, 1] to distances [B]."""
 
     shift: Tensor
     scale: Tensor
 
     def __init__(self, backbone: nn.Module, weights: list[Tensor]) -> None:
-        """backbone: pictures to feature maps [B,C,h,w]. weights: [C] for each of the maps."""
+        """backbone: pictures to feature maps [B, C, h, w]. weights: [C] for each of the maps."""
         super().__init__()
         self.backbone = backbone
         self.weights = nn.ParameterList([nn.Parameter(weight.flatten()) for weight in weights])
@@ -79,9 +81,9 @@ class PerceptualDistance(nn.Module):
         return torch.stack(distances).sum(0)
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
-        if min(pictures.shape[2:]) < LEAST_SIDE:
+        if min(pictures.shape[2:]) < MIN_SIDE:
             raise ValueError(
-                f"LPIPS needs pictures of at least {LEAST_SIDE} pixels a side, not "
+                f"LPIPS needs pictures of at least {MIN_SIDE} pixels a side, not "
                 f"{pictures.shape[3]}x{pictures.shape[2]}."
             )
         inputs = (2 * pictures - 1 - self.shift) / self.scale
@@ -92,7 +94,7 @@ class PerceptualDistance(nn.Module):
 
 
 def load_perceptual(backbone: Path, linear: Path | None = None) -> PerceptualDistance:
-    """LPIPS over the AlexNet of a file (.pth or .safetensors; its classifier is ignored).
+    """Return LPIPS over the AlexNet of a file (.pth or .safetensors; its classifier is ignored).
 
     linear: the linear weights, by default those in torchmetrics. Raises FileNotFoundError, or
     ValueError if a file is damaged or another network's.
@@ -106,7 +108,7 @@ def load_perceptual(backbone: Path, linear: Path | None = None) -> PerceptualDis
 
 
 def bundled_linear_weights() -> Path:
-    """The file that torchmetrics brings along."""
+    """Return the path of the file that comes with torchmetrics."""
     import torchmetrics
 
     folder = Path(torchmetrics.__file__).parent / "functional" / "image" / "lpips_models"

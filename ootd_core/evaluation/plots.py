@@ -1,4 +1,4 @@
-"""Figures as pictures: bars by category, curves over a setting. One small chart a figure."""
+"""Charts of the figures: bars by category, curves over a setting; one small chart for each."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ACROSS = 3
-CHART = (3.6, 2.8)
+COLUMNS = 3
+CHART_SIZE = (3.6, 2.8)
 """Inches."""
-DOTS = 120
-"""An inch."""
+DPI = 120
 
 
 def bars(path: Path, groups: Mapping[str, Mapping[str, SetScores]], title: str) -> None:
-    """Write a PNG: for each figure a chart with a bar for each category, side by side by group."""
+    """Write a PNG with a chart for each figure: a bar per category, the groups side by side."""
     columns = charted([row for rows in groups.values() for row in rows.values()])
     figure, charts = sheet(len(columns), title)
     names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
@@ -44,7 +43,7 @@ def bars(path: Path, groups: Mapping[str, Mapping[str, SetScores]], title: str) 
 def curves(
     path: Path, setting: str, values: Sequence[float], rows: Sequence[SetScores], title: str
 ) -> None:
-    """Write a PNG: for each figure a chart of it over the values of a setting."""
+    """Write a PNG with a chart for each figure: its curve over the values of a setting."""
     columns = charted(list(rows))
     figure, charts = sheet(len(columns), title)
     for column, chart in zip(columns, charts, strict=True):
@@ -55,7 +54,7 @@ def curves(
 
 
 def charted(rows: list[SetScores]) -> list[Column]:
-    """What is worth a chart: all that was measured but the number of pictures."""
+    """Return the columns that get a chart: all that were measured, but the number of pictures."""
     return [column for column in measured(rows) if column.key != "pictures"]
 
 
@@ -68,10 +67,12 @@ def sheet(count: int, title: str) -> tuple[Figure, list[Axes]]:
     """Return an empty figure and its `count` charts."""
     from matplotlib.figure import Figure
 
-    across, down = min(ACROSS, count), math.ceil(count / ACROSS)
-    figure = Figure(figsize=(CHART[0] * across, CHART[1] * down + 0.4), layout="constrained")
+    columns, rows = min(COLUMNS, count), math.ceil(count / COLUMNS)
+    figure = Figure(
+        figsize=(CHART_SIZE[0] * columns, CHART_SIZE[1] * rows + 0.4), layout="constrained"
+    )
     figure.suptitle(title)
-    return figure, [figure.add_subplot(down, across, number + 1) for number in range(count)]
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
 def finish(chart: Axes, column: Column) -> None:
@@ -80,4 +81,4 @@ def finish(chart: Axes, column: Column) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    write_whole(path, lambda temporary: figure.savefig(temporary, format="png", dpi=DOTS))
+    write_whole(path, lambda temporary: figure.savefig(temporary, format="png", dpi=DPI))

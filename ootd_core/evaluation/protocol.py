@@ -1,8 +1,8 @@
-"""The one named protocol: what every published figure of this project means.
+"""The protocol that every published figure of this project follows.
 
 Figures of two programs can be compared only if sizes, resizing, feature network and normalisation
-are the same; the name and version below stand in every report, and change when any of them does.
-docs/evaluation.md says the same in prose, with what differs from other papers' evaluations.
+are the same. The name and version below are written into every report; a change of any of them is a
+new version. docs/evaluation.md says the same in prose, and what other papers do otherwise.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protocol:
-    """feature_size: pixels a side of the feature network's input. features: length of a picture's
-    feature vector. kid_subsets, kid_subset_size: subsets drawn and the most pictures in one.
-    kid_scale: what KID is multiplied by before it is reported."""
+    """What is measured, and how.
+
+    feature_size: side of the feature network's input, in pixels. features: length of a picture's
+    feature vector. kid_subsets, kid_subset_size: number of subsets, and the most pictures in one.
+    kid_scale: what KID is multiplied by before it is reported.
+    """
 
     name: str = "ootd-tryon"
     version: int = 1

@@ -1,4 +1,4 @@
-"""Figures as text and as JSON, the same in every command that evaluates."""
+"""Figures as a table and as JSON, the same in every command that evaluates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LABEL_WIDTH = 12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A figure of SetScores. meaning: of the title, for a reader of the plot."""
+    """A figure of SetScores. title: of the table's column. meaning: the title of a chart."""
 
     key: str
     title: str
@@ -33,19 +33,28 @@ COLUMNS = (
     Column(key="kid", title="KID", meaning="KID x1000, lower is better", decimals=2),
     Column(key="mask_psnr", title="PSNR in", meaning="PSNR inside the mask, dB", decimals=2),
     Column(key="mask_ssim", title="SSIM in", meaning="SSIM inside the mask", decimals=3),
-    Column(key="colour_error", title="dE in", meaning="colour error of the garment", decimals=2),
-    Column(key="outside_error", title="diff out", meaning="change outside, levels", decimals=2),
-    Column(key="outside_colour_error", title="dE out", meaning="colour error outside", decimals=2),
+    Column(
+        key="colour_error", title="dE in", meaning="colour error of the garment, dE", decimals=2
+    ),
+    Column(
+        key="outside_error", title="diff out", meaning="change outside the mask, levels", decimals=2
+    ),
+    Column(
+        key="outside_colour_error",
+        title="dE out",
+        meaning="colour error outside the mask, dE",
+        decimals=2,
+    ),
 )
 
 
 def measured(rows: list[SetScores]) -> list[Column]:
-    """The columns of which any row has a figure."""
+    """Return the columns in which any row has a figure."""
     return [one for one in COLUMNS if any(getattr(row, one.key) is not None for row in rows)]
 
 
 def table(rows: Mapping[str, SetScores], *, head: str = "") -> str:
-    """Format figures as lines of text under a head; "-" is not measured."""
+    """Format figures as a table; "-" stands for what was not measured."""
     columns = measured(list(rows.values()))
     width = max([LABEL_WIDTH, *(len(name) + 2 for name in rows), len(head) + 2])
     lines = [head.ljust(width) + "".join(f"{column.title:>9}" for column in columns)]
@@ -60,23 +69,23 @@ def cell(value: float | None, decimals: int) -> str:
 
 
 def not_measured(features: FeatureNetworks) -> list[str]:
-    """Sentences on what is missing in the figures, and what would bring it."""
+    """Return sentences on figures that were not measured, and what to do for them."""
     sentences: list[str] = []
     if features.inception is None:
         sentences.append(
-            f"FID and KID were not measured: give {INCEPTION.option} FILE, or --networks FOLDER "
-            f"with {INCEPTION.name} in it or a connection to download it."
+            f"FID and KID were not measured: give {INCEPTION.option} FILE, or --networks FOLDER, "
+            f"which {INCEPTION.name} is downloaded into if it is not there."
         )
     if features.perceptual is None:
         sentences.append(
-            f"LPIPS was not measured: give {ALEXNET.option} FILE, or --networks FOLDER with "
-            f"{ALEXNET.name} in it or a connection to download it."
+            f"LPIPS was not measured: give {ALEXNET.option} FILE, or --networks FOLDER, which "
+            f"{ALEXNET.name} is downloaded into if it is not there."
         )
     return sentences
 
 
 def head(settings: Mapping[str, Any], features: FeatureNetworks) -> dict[str, Any]:
-    """The part of a report that says how its figures came about: protocol, settings, networks."""
+    """Return what a report's figures depend on: protocol, settings, feature networks."""
     return {
         "protocol": asdict(PROTOCOL),
         "settings": plain(settings),
@@ -92,7 +101,7 @@ def head(settings: Mapping[str, Any], features: FeatureNetworks) -> dict[str, An
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: what is no finite number becomes null, paths become text."""
+    """Return a value as JSON has it: NaN and infinity become null, paths become text."""
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

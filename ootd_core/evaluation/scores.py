@@ -1,8 +1,8 @@
-"""What try-ons are worth, one by one and as a set, by category and over all.
+"""The scores of try-ons, one by one and as a set, by category and over all.
 
-Inside the mask a picture is compared with the truth; outside it with the person, of whom nothing
-may have changed. SSIM and LPIPS of the protocol are of the whole picture; so are FID and KID, which
-need no truth: they compare the made pictures as a set with the real ones.
+Inside the mask a picture is compared with the truth; outside it with the person, who must not have
+changed. SSIM and LPIPS are of the whole picture, and so are FID and KID, which need no truth: they
+compare the set of generated pictures with the set of real ones.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..categories import Category
+from ..images.comparison import colour_error, level_error, masked_psnr, masked_ssim, whole_ssim
 from ..masks.morphology import BoolMask
 from .distances import set_distances
 from .features import FeatureNetworks
-from .metrics import colour_error, level_error, masked_psnr, masked_ssim, whole_ssim
 
 ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Judged:
-    """A try-on to be judged. picture, person: uint8 RGB [H,W,3]. truth: the same, or None for an
-    unpaired one. mask: [H,W], what was repainted. region: [H,W], where the garment is; None takes
-    the mask for it."""
+    """A try-on to be judged.
+
+    picture, person: uint8 RGB [H, W, 3]. truth: the same, None for an unpaired one. mask: bool
+    [H, W], what was repainted. region: bool [H, W], where the garment is; None takes the mask.
+    """
 
     name: str
     category: Category
@@ -41,10 +43,12 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleScores:
-    """ssim, lpips: of the whole picture. mask_psnr (dB), mask_ssim: inside the mask.
-    colour_error: CIE dE of the mean colour of the garment. outside_error: mean difference of
-    levels (0 to 255) from the person outside the mask; outside_colour_error: CIE dE there.
-    None: not measured."""
+    """The scores of one try-on; None was not measured.
+
+    ssim, lpips: of the whole picture. mask_psnr (dB), mask_ssim: inside the mask. colour_error: CIE
+    dE of the garment's mean colour. outside_error: mean difference of levels (0 to 255) from the
+    person outside the mask. outside_colour_error: CIE dE there.
+    """
 
     name: str
     category: Category
@@ -59,7 +63,7 @@ class SampleScores:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetScores:
-    """Means over `pictures` try-ons of what SampleScores has, and the distances of the set."""
+    """The means of SampleScores over `pictures` try-ons, and FID and KID of the set."""
 
     pictures: int
     ssim: float | None
@@ -75,7 +79,7 @@ class SetScores:
 
 
 class Scorer:
-    """Judges try-ons one after the other and keeps figures and features, not pictures."""
+    """Judges try-ons one after the other; keeps their figures and features, not the pictures."""
 
     def __init__(self, networks: FeatureNetworks) -> None:
         self.networks = networks
@@ -93,7 +97,7 @@ class Scorer:
         return scores
 
     def by_category(self) -> dict[str, SetScores]:
-        """Scores of each category there is and of all, in this order; empty without try-ons."""
+        """Return the scores of each category there is, then of all; empty without try-ons."""
         sets: dict[str, SetScores] = {}
         for kind in Category:
             numbers = [n for n, one in enumerate(self.samples) if one.category is kind]
@@ -159,6 +163,6 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
 
 
 def mean(values: list[float | None]) -> float | None:
-    """The mean of what was measured; None if nothing was."""
+    """Return the mean of what was measured, None if nothing was."""
     measured = [value for value in values if value is not None]
     return float(np.mean(measured)) if measured else None

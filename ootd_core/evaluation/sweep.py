@@ -22,33 +22,36 @@ class Point:
     scores: dict[str, SetScores]
 
 
-def parse_values(text: str, name: str, *, least: float, most: float = math.inf) -> list[float]:
-    """Read numbers between commas, in rising order, each once.
+def parse_values(text: str, name: str, *, minimum: float, maximum: float = math.inf) -> list[float]:
+    """Read numbers separated by commas, and return them sorted, each once.
 
-    Raises ValueError if there are none, one is no number, or one lies outside least to most.
+    name: of the values, for the error. Raises ValueError if there are none, one is not a number, or
+    one is not from `minimum` to `maximum`.
     """
     try:
         values = sorted({float(part) for part in text.split(",")})
     except ValueError as error:
         raise ValueError(
-            f"{name} must be numbers with commas between them, such as 1,1.5,2, not '{text}'."
+            f"{name} must be numbers separated by commas, such as 1,1.5,2, not '{text}'."
         ) from error
-    wrong = [value for value in values if not (math.isfinite(value) and least <= value <= most)]
+    wrong = [
+        value for value in values if not (math.isfinite(value) and minimum <= value <= maximum)
+    ]
     if wrong:
-        limit = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        limit = f"{minimum:g} or more" if maximum == math.inf else f"{minimum:g} to {maximum:g}"
         raise ValueError(f"{name} must be {limit}, not {wrong[0]:g}.")
     return values
 
 
 def sweep_table(setting: str, points: Sequence[Point]) -> str:
-    """Format the overall figures, a line a value."""
+    """Format the overall figures, one line for each value."""
     return table({f"{point.value:g}": point.scores[ALL] for point in points}, head=setting)
 
 
 def write_sweep(
     folder: Path, name: str, setting: str, points: Sequence[Point], head: Mapping[str, Any]
 ) -> None:
-    """Write NAME.json and NAME.png into a folder. head: how the figures came about."""
+    """Write NAME.json and NAME.png into a folder. head: see `report.head`."""
     content = [
         {setting: point.value, **{kind: asdict(one) for kind, one in point.scores.items()}}
         for point in points

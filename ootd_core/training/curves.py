@@ -1,4 +1,4 @@
-"""Curves of a training, to look at: a PNG, and TensorBoard where that is installed."""
+"""Curves of a training: a PNG, and TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..checkpoints.writing import write_whole
 
 logger = logging.getLogger(__name__)
 WINDOW = 50
-"""Logged steps of the rolling mean: the loss of one batch says little."""
+"""Logged steps in the rolling mean: the loss of one batch says little."""
 
 
 def rolling_mean(values: Sequence[float], window: int = WINDOW) -> NDArray[np.float64]:
@@ -29,9 +29,10 @@ def rolling_mean(values: Sequence[float], window: int = WINDOW) -> NDArray[np.fl
 def draw_curves(
     path: Path, rows: Sequence[Mapping[str, float]], checks: Sequence[Mapping[str, float]]
 ) -> None:
-    """Write a PNG: the loss and its rolling mean, and PSNR of the validations below if any.
+    """Write a PNG: loss and error with their rolling means; below, the PSNR of the validations.
 
-    rows, checks: by column, each with its "step"; rows with "loss" and "error".
+    rows: of the log, each with "step", "loss" and perhaps "error". checks: of the validations, each
+    with "step" and "psnr"; none leaves their panel out.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,12 +57,12 @@ def draw_curves(
 
 
 class TensorBoard:
-    """Writes figures for TensorBoard; does nothing, and says so once, where it is not installed."""
+    """Writes figures for TensorBoard; logs a warning and does nothing if it is not installed."""
 
     def __init__(self, folder: Path) -> None:
         self._writer: Any = None
         if importlib.util.find_spec("tensorboard") is None:
-            logger.warning("tensorboard is not installed: curves go to CSV and PNG only.")
+            logger.warning("TensorBoard is not installed: there are curves as CSV and PNG only.")
             return
         from torch.utils.tensorboard import SummaryWriter
 
@@ -74,5 +75,6 @@ class TensorBoard:
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
     def close(self) -> None:
+        """Write what is left."""
         if self._writer is not None:
             self._writer.close()

@@ -1,8 +1,8 @@
 """Batches of latents from any data set, read ahead and kept on disk.
 
-Which samples a batch has follows from its number: every pass over the set is a shuffle of its own,
-and with augmentation a sample comes in a few variants that take turns. What cannot be read is a
-blank that counts nothing; it is named once, and no other sample takes its place.
+A batch's number decides which samples it has: every pass over the set is shuffled anew, and with
+augmentation each sample comes in a few versions that take turns. What cannot be read becomes a
+blank that does not count; it is reported once, and no other sample takes its place.
 """
 
 from __future__ import annotations
@@ -23,40 +23,45 @@ from ..datasets.augmentation import Augmentation, augment
 from ..datasets.dolls import DRAWING, PaperDolls
 from ..datasets.photographs import Photographs
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
-from ..datasets.training_masks import MaskOptions, training_mask
-from ..datasets.usable_samples import Skipping
+from ..datasets.sample_masks import TrainingMaskOptions, training_mask
+from ..datasets.usable_samples import UsableSamples
 from ..masks.morphology import BoolMask
 from .latent_cache import LatentCache, encoders_fingerprint, key_of
 from .latents import TryOnLatents, blank_latents, encode_pictures
 from .tryon import Draw
 
 FORMAT = 1
-"""Of the cached latents; another number after a change of what encoding means."""
+"""Of the cached latents: raise it when a sample is encoded in another way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataOptions:
-    """How a data set becomes batches. batch: samples of one process. variants: how many augmented
-    and masked versions of a sample take turns. processes: how many processes share the batches
-    out. workers: threads that read ahead; 0 reads when asked."""
+    """How a data set becomes batches.
 
-    batch: int
+    Args:
+        batch_size: samples of one process.
+        versions_per_sample: how many augmented and masked versions of a sample take turns.
+        processes: how many processes share the batches.
+        num_workers: threads that read ahead; 0 reads when asked.
+    """
+
+    batch_size: int
     seed: int = 0
-    variants: int = 1
+    versions_per_sample: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
-    masks: MaskOptions = field(default_factory=MaskOptions)
+    masks: TrainingMaskOptions = field(default_factory=TrainingMaskOptions)
     processes: int = 1
-    workers: int = 0
+    num_workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch", "variants", "processes"):
+        for name in ("batch_size", "versions_per_sample", "processes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
-    """A sample that was read, and what of it is hidden [H,W]."""
+class MaskedSample:
+    """A sample that was read, and what of it is hidden, bool [H, W]."""
 
     sample: TryOnSample
     mask: BoolMask
@@ -74,46 +79,47 @@ class DatasetLatents:
         size: tuple[int, int],
         cache: Path | None = None,
     ) -> None:
-        """Raises ValueError if the data set has no garment that the networks can learn."""
+        """Raises ValueError if the data set has no garment of a category that the networks know."""
         self.networks = networks
         self.dataset = dataset
         self.options = options
         self.size = size
         self.cache = LatentCache(cache)
-        self.reading = Skipping(dataset)
+        self.reading = UsableSamples(dataset)
         self.indices = usable_indices(dataset, networks)
         self._fingerprint = encoders_fingerprint(networks)
         self._blank = blank_latents(networks, *size)
-        self._workers = ThreadPoolExecutor(max(1, options.workers))
-        self._ahead: dict[int, list[Future[TryOnLatents | Hidden | None]]] = {}
+        self._workers = ThreadPoolExecutor(max(1, options.num_workers))
+        self._ahead: dict[int, list[Future[TryOnLatents | MaskedSample | None]]] = {}
 
     def batch(self, number: int) -> list[Draw]:
         """Return a batch, the same for the same number whatever was asked for before."""
         ready = self._ahead.pop(number, None) or self._begin(number)
         following = number + self.options.processes
-        self._ahead = {following: self._begin(following)} if self.options.workers else {}
-        first = number * self.options.batch
+        self._ahead = {following: self._begin(following)} if self.options.num_workers else {}
+        first = number * self.options.batch_size
         return [self._draw(first + place, future) for place, future in enumerate(ready)]
 
     def close(self) -> None:
         """Stop reading ahead."""
         self._workers.shutdown(cancel_futures=True)
 
-    def _begin(self, number: int) -> list[Future[TryOnLatents | Hidden | None]]:
-        first = number * self.options.batch
+    def _begin(self, number: int) -> list[Future[TryOnLatents | MaskedSample | None]]:
+        first = number * self.options.batch_size
         return [
-            self._workers.submit(self._read, first + place) for place in range(self.options.batch)
+            self._workers.submit(self._read, first + place)
+            for place in range(self.options.batch_size)
         ]
 
-    def _draw(self, number: int, ready: Future[TryOnLatents | Hidden | None]) -> Draw:
+    def _draw(self, number: int, ready: Future[TryOnLatents | MaskedSample | None]) -> Draw:
         found = ready.result()
-        if isinstance(found, Hidden):
+        if isinstance(found, MaskedSample):
             found = self._encoded(number, found)
         if found is None:
             return Draw(number=number, latents=self._blank, counts=False)
         return Draw(number=number, latents=found)
 
-    def _read(self, number: int) -> TryOnLatents | Hidden | None:
+    def _read(self, number: int) -> TryOnLatents | MaskedSample | None:
         index, _ = self.place(number)
         key = self._key(number)
         latents = self.cache.read(key)
@@ -130,28 +136,28 @@ class DatasetLatents:
         except UnusableSample as error:
             self.reading.skip(index, str(error))
             return None
-        return Hidden(sample, mask)
+        return MaskedSample(sample, mask)
 
-    def _encoded(self, number: int, hidden: Hidden) -> TryOnLatents:
-        sample = hidden.sample
+    def _encoded(self, number: int, masked: MaskedSample) -> TryOnLatents:
+        sample = masked.sample
         latents = encode_pictures(
             self.networks,
             person=sample.person,
             garment=sample.garment,
             truth=_truth(sample),
-            mask=hidden.mask,
+            mask=masked.mask,
             category=sample.category,
         )
         return self.cache.keep(self._key(number), latents)
 
     def place(self, number: int) -> tuple[int, int]:
-        """Return the data set's index and the variant that draw `number` is."""
+        """Return the data set's index and the version of the sample that draw `number` is."""
         passes, position = divmod(number, len(self.indices))
         order = _shuffled(self.options.seed, passes, len(self.indices))
-        return self.indices[int(order[position])], passes % self.options.variants
+        return self.indices[int(order[position])], passes % self.options.versions_per_sample
 
     def _key(self, number: int) -> bytes:
-        index, variant = self.place(number)
+        index, version = self.place(number)
         return key_of(
             FORMAT,
             self._fingerprint,
@@ -160,25 +166,28 @@ class DatasetLatents:
             asdict(self.options.augmentation),
             asdict(self.options.masks),
             self.options.seed,
-            variant,
+            version,
         )
 
 
 def usable_indices(dataset: TryOnDataset, networks: Networks) -> list[int]:
-    """Return the samples whose category the networks take. Raises ValueError if there are none."""
+    """Return the samples whose category the networks know. Raises ValueError if there are none."""
     allowed = CATEGORIES[networks.variant]
     indices = [index for index in range(len(dataset)) if dataset.category(index) in allowed]
     if not indices:
         raise ValueError(
-            f"The data set has no garment that variant {networks.variant} takes "
+            f"The data set has no garment for variant {networks.variant} "
             f"({', '.join(sorted(allowed))}): train the other variant."
         )
     return indices
 
 
 def sample_stamp(dataset: TryOnDataset, index: int) -> list[Any]:
-    """Return what identifies a sample's content without reading it: name, and the stamps of its
-    files and of what sees the rest, or the version of its drawing."""
+    """Return what identifies a sample's content without reading it, as JSON values.
+
+    That is its name and, of a photograph, the stamps of its files and of the networks that see what
+    no file says; of a doll, the version of the drawing.
+    """
     stamp: list[Any] = [type(dataset).__name__, dataset.name(index)]
     if isinstance(dataset, PaperDolls):
         stamp.append(DRAWING)

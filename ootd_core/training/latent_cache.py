@@ -1,8 +1,8 @@
-"""Latents on disk: encoded once, read ever after.
+"""Latents on disk: encoded once, then read.
 
-A file is named by a hash of everything that determines its content: a changed picture, mask option
-or autoencoder is another name, so nothing stale is ever read. Files are moved into place whole;
-processes that encode the same sample at once write the same content twice, which does no harm.
+A file is named by a hash of everything that determines its content: with a changed picture, mask
+option or autoencoder it has another name, so nothing outdated is ever read. Files are moved into
+place whole; two processes that encode the same sample write the same content, which does no harm.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from .latents import TryOnLatents
 
 logger = logging.getLogger(__name__)
 STORED = torch.float16
-"""Half of float32's room; its rounding is far below the noise that is added."""
+"""Half the size of float32; its rounding is far below the noise that is added."""
 
 
 class LatentCache:
     """A folder of encoded samples, by key."""
 
     def __init__(self, folder: Path | None) -> None:
-        """folder: None keeps nothing, with the very same results."""
+        """folder: None keeps nothing, with the same results."""
         self.folder = folder
 
     def read(self, key: bytes) -> TryOnLatents | None:
-        """Return the latents of a key, float32 on the CPU; None if they are not there."""
+        """Return the latents of a key, float32 on the CPU, None if they are not there."""
         path = self._path(key)
         if path is None or not path.is_file():
             return None
         try:
             return _unpacked(load_file(path))
         except (SafetensorError, TypeError) as error:
-            logger.warning("%s is damaged (%s): it is made again.", path, error)
+            logger.warning("%s is damaged (%s) and is made again.", path, error)
             return None
 
     def keep(self, key: bytes, latents: TryOnLatents) -> TryOnLatents:
-        """Write the latents of a key; return what `read` will: rounded to what is stored."""
+        """Write the latents of a key; return them as `read` will, rounded to the stored type."""
         stored = {
             field.name: getattr(latents, field.name).to("cpu", STORED).contiguous()
             for field in fields(latents)

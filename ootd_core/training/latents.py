@@ -19,8 +19,11 @@ from ..masks.morphology import BoolMask
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TryOnLatents:
-    """One sample as the UNets see it. garment, agnostic: unscaled latents [4,h,w]; target: scaled
-    latents [4,h,w] of the person in the garment; prompt: [tokens, channels]."""
+    """One sample as the UNets see it.
+
+    garment, agnostic: unscaled latents [4, h, w]. target: scaled latents [4, h, w] of the person in
+    the garment. prompt: [tokens, channels].
+    """
 
     garment: Tensor
     agnostic: Tensor
@@ -38,10 +41,10 @@ def encode_pictures(
     mask: BoolMask,
     category: Category,
 ) -> TryOnLatents:
-    """Encode pictures uint8 RGB [H,W,3] of one size, multiples of 8; mask [H,W]: what is hidden.
+    """Encode pictures uint8 RGB [H, W, 3] of one size, both sides multiples of 8.
 
-    truth: the person in the garment. Outside the mask the person counts, since inference leaves
-    that alone.
+    truth: the person in the garment; outside the mask the person's own picture is the target, since
+    inference does not change it. mask: bool [H, W], what is hidden.
     """
     target = np.where(mask[..., None], truth, person)
     pictures = [garment, agnostic_image(person, mask), target]

@@ -1,7 +1,7 @@
 """The log of a training: one CSV line for each logged step.
 
-A killed run may have logged steps that its last state does not know, and may have cut its last line
-off. `forget_after` takes both away, so that a resumed run's log is that of an uninterrupted one.
+A killed run may have logged steps after its last state, and may have left its last line unfinished.
+`forget_after` removes both, so that a resumed run's log is that of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..checkpoints.writing import write_whole
 
 
 class Log:
-    """A CSV file with a head; its first column is the step."""
+    """A CSV file with a header; its first column is the step."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,7 +42,7 @@ class Log:
         return [dict(zip(lines[0], map(float, line), strict=True)) for line in whole]
 
     def forget_after(self, step: int) -> None:
-        """Remove the lines of later steps, and whatever a kill left behind."""
+        """Remove the lines of later steps and an unfinished last line."""
         if not self.path.is_file():
             return
         text = self.path.read_text()

@@ -1,11 +1,11 @@
-"""The loop that every trainer of this project shares: optimise, average, log, save, resume.
+"""The loop that all trainings of this project share: optimise, average, log, save, resume.
 
 A task turns the number of a batch into a loss and draws its data and its noise from that number
-alone: the number is all the random state and data position there is, so a resumed run sees what the
-uninterrupted one would have seen. Batch numbers are dealt out to processes and to the turns of
-gradient accumulation in order. Gradients are averaged over the processes once a step, which needs
-no wrapper around the modules. Buffers are no part of a state: a network with running statistics
-measures them over its final weights.
+alone. There is no other random state or position in the data, so a resumed run sees what the
+uninterrupted one would have seen. Batch numbers are dealt out in order to the processes and to the
+batches of a gradient accumulation. Gradients are averaged over the processes once a step, which
+needs no wrapper around the modules. Buffers are not part of a state: a network with running
+statistics measures them over its final weights.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 OnStep = Callable[[int, int, dict[str, float]], None]
-SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("fp32", "bf16", "fp16")
+SCHEDULERS = ("cosine", "linear", "constant")
+PRECISIONS = ("no", "fp16", "bf16")
 OPTIMIZERS = ("adamw", "muon")
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")
 """What AdamW and Muon keep for each parameter."""
@@ -40,50 +40,66 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoopSettings:
-    """How long and how fast to train.
+    """How long and how fast to train, in the terms of accelerate and diffusers' scripts.
 
-    learning_rate rises linearly over `warmup` steps and then stays ("constant") or falls to zero
-    along a cosine or a line. accumulate: batches of a process for one step. average: decay of the
-    running average of the weights, which is what is saved as the result; 0 keeps none. clip:
-    largest gradient norm. precision: "bf16" and "fp16" compute products in 16 bits, over weights
-    kept in float32; worth it where the processor has units for them. optimizer: "adamw", or "muon"
-    for the hidden matrices of a small network that starts from nothing. keep: how many states stay.
+    Args:
+        max_train_steps: how many optimizer steps.
+        learning_rate: the highest one: it rises linearly over `lr_warmup_steps`.
+        lr_scheduler: after that it stays ("constant") or falls to zero ("cosine", "linear").
+        gradient_accumulation_steps: batches of a process for one step.
+        adam_beta2: decay of AdamW's second moment.
+        ema_decay: of the running average of the weights, which is the result; 0 keeps none.
+        max_grad_norm: larger gradients are scaled down to it.
+        mixed_precision: "fp16" and "bf16" compute products in 16 bits, over weights kept in
+            float32; worth it where the processor has units for them. "no": all in float32.
+        optimizer: "adamw", or "muon" for the hidden matrices of a small network that starts from
+            nothing.
+        checkpointing_steps: every so many steps the state is saved, to resume from.
+        checkpoints_total_limit: how many states are kept.
+        logging_steps: every so many steps a line is logged.
     """
 
-    steps: int
+    max_train_steps: int
     learning_rate: float
-    warmup: int = 50
-    schedule: str = "cosine"
-    accumulate: int = 1
+    lr_scheduler: str = "cosine"
+    lr_warmup_steps: int = 50
+    gradient_accumulation_steps: int = 1
     weight_decay: float = 1e-2
-    second_moment: float = 0.99
-    average: float = 0.999
-    clip: float = 1.0
-    precision: str = "fp32"
+    adam_beta2: float = 0.99
+    ema_decay: float = 0.999
+    max_grad_norm: float = 1.0
+    mixed_precision: str = "no"
     optimizer: str = "adamw"
-    save_every: int = 200
-    keep: int = 1
-    log_every: int = 10
+    checkpointing_steps: int = 200
+    checkpoints_total_limit: int = 1
+    logging_steps: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("steps", "accumulate", "save_every", "keep", "log_every"):
+        for name in (
+            "max_train_steps", "gradient_accumulation_steps", "checkpointing_steps",
+            "checkpoints_total_limit", "logging_steps",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        known = {"schedule": SCHEDULES, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
+        known = {
+            "lr_scheduler": SCHEDULERS,
+            "mixed_precision": PRECISIONS,
+            "optimizer": OPTIMIZERS,
+        }
         for name, options in known.items():
             if getattr(self, name) not in options:
                 raise ValueError(f"{name} must be {_either(options)}, got '{getattr(self, name)}'.")
 
-    def rate(self, step: int) -> float:
+    def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step (0-based)."""
-        rising = min(1.0, (step + 1) / max(1, self.warmup))
-        gone = min(1.0, step / self.steps)
+        rising = min(1.0, (step + 1) / max(1, self.lr_warmup_steps))
+        gone = min(1.0, step / self.max_train_steps)
         falling = {
             "constant": 1.0,
             "linear": 1.0 - gone,
             "cosine": 0.5 + 0.5 * math.cos(math.pi * gone),
         }
-        return self.learning_rate * rising * falling[self.schedule]
+        return self.learning_rate * rising * falling[self.lr_scheduler]
 
 
 class Task(Protocol):
@@ -130,58 +146,64 @@ class Training:
             for key, parameter in module.named_parameters()
             if parameter.requires_grad
         }
-        self.averages = {
+        self.ema = {
             key: value.detach().clone()
             for key, value in self.parameters.items()
-            if settings.average
+            if settings.ema_decay
         }
         self.optimizers = build_optimizers(self.parameters, settings)
         self.device = next(iter(self.parameters.values())).device
         self.scaler = torch.amp.GradScaler(
-            self.device.type, enabled=settings.precision == "fp16"
+            self.device.type, enabled=settings.mixed_precision == "fp16"
         )  # small fp16 gradients would vanish
-        self.states = States(folder / "states", keep=settings.keep)
+        self.states = States(folder / "states", total_limit=settings.checkpoints_total_limit)
         self.log = Log(folder / "log.csv")
         self._resume()
 
     def run(self, on_step: OnStep | None = None, *, until: int | None = None) -> None:
         """Train to the settings' last step, or to `until`; `on_step` may raise to stop."""
-        last = min(until or self.settings.steps, self.settings.steps)
+        last = min(until or self.settings.max_train_steps, self.settings.max_train_steps)
         started, first = time.monotonic(), self.step
         while self.step < last:
             figures = self._one_step()
             self.step += 1
             seconds = (time.monotonic() - started) / (self.step - first)
-            due = self.step % self.settings.log_every == 0 or self.step == last
+            due = self.step % self.settings.logging_steps == 0 or self.step == last
             if due and self.process == 0:
                 self.log.append({"step": self.step, "seconds_per_step": seconds, **figures})
             if on_step is not None:  # before the state: what a kill loses here is done again
-                on_step(self.step, self.settings.steps, figures)
-            if self.step % self.settings.save_every == 0 or self.step == last:
+                on_step(self.step, self.settings.max_train_steps, figures)
+            if self.step % self.settings.checkpointing_steps == 0 or self.step == last:
                 self.save()
 
     def _one_step(self) -> dict[str, float]:
-        rate = self.settings.rate(self.step)
+        learning_rate = self.settings.learning_rate_at(self.step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = learning_rate
         figures = self.gradients()
         if not math.isfinite(figures["loss"]):
             raise FloatingPointError(
                 f"The loss is {figures['loss']} at step {self.step}; lower the learning rate "
-                f"({rate:.1e}) and resume from {self.states.newest() or 'the start'}."
+                f"({learning_rate:.1e}) and resume from {self.states.newest() or 'the start'}."
             )
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.max_grad_norm)
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
-        keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        # Early weights are far from good: the average forgets them faster at first.
+        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for key, average in self.averages.items():
-                average.lerp_(self.parameters[key], 1 - keep)
-        return {"loss": figures.pop("loss"), "gradient_norm": float(norm), "rate": rate, **figures}
+            for key, average in self.ema.items():
+                average.lerp_(self.parameters[key], 1 - decay)
+        return {
+            "loss": figures.pop("loss"),
+            "grad_norm": float(norm),
+            "learning_rate": learning_rate,
+            **figures,
+        }
 
     def gradients(self) -> dict[str, float]:
         """Compute this step's gradients, the mean over all its batches; return the mean figures.
@@ -190,12 +212,13 @@ class Training:
         """
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        turns, precision = self.settings.accumulate, self.settings.precision
+        turns = self.settings.gradient_accumulation_steps
+        precision = self.settings.mixed_precision
         half = torch.float16 if precision == "fp16" else torch.bfloat16
         sums: dict[str, float] = {}
         for turn in range(turns):
             number = (self.step * turns + turn) * self.processes + self.process
-            with torch.autocast(self.device.type, half, enabled=precision != "fp32"):
+            with torch.autocast(self.device.type, half, enabled=precision != "no"):
                 loss, figures = self.task.loss(number)
             self.scaler.scale(loss / turns).backward()
             for name, value in {"loss": loss.item(), **figures}.items():
@@ -212,14 +235,14 @@ class Training:
         accelerator: Any = self.accelerator
         return accelerator.reduce(tensor, reduction="mean")
 
-    def load_averages(self) -> None:
+    def load_ema_weights(self) -> None:
         """Put the averaged weights into the modules, as the result of the training."""
         with torch.no_grad():
-            for key, average in self.averages.items():
+            for key, average in self.ema.items():
                 self.parameters[key].copy_(average)
 
     @contextmanager
-    def averaged(self) -> Generator[None]:
+    def ema_weights(self) -> Generator[None]:
         """Let the modules have the averaged weights for a while, then their own, bit for bit."""
         self._exchange()
         try:
@@ -228,16 +251,16 @@ class Training:
             self._exchange()
 
     def _exchange(self) -> None:
-        for key, average in self.averages.items():
+        for key, average in self.ema.items():
             parameter = self.parameters[key]
-            self.averages[key], parameter.data = parameter.data, average
+            self.ema[key], parameter.data = parameter.data, average
 
     def save(self) -> None:
         """Write the state; an interrupted write leaves the previous one."""
         if self.process == 0:
             tensors: dict[str, dict[str, Tensor]] = {
                 "weights": {**self.parameters},
-                "averages": self.averages,
+                "ema": self.ema,
             }
             for key, parameter in self.parameters.items():
                 for name, value in self._moments(parameter).items():
@@ -253,11 +276,11 @@ class Training:
             progress = read_progress(state)
             self._check_identity(progress["identity"])
             self.step = progress["step"]
-            weights, averages = read_tensors(state, "weights"), read_tensors(state, "averages")
+            weights, averages = read_tensors(state, "weights"), read_tensors(state, "ema")
             with torch.no_grad():
                 for key, parameter in self.parameters.items():
                     parameter.copy_(weights[key])
-                for key, average in self.averages.items():
+                for key, average in self.ema.items():
                     average.copy_(averages.get(key, weights[key]))
             for name in MOMENTS:
                 for key, value in read_tensors(state, name).items():
@@ -283,7 +306,7 @@ class Training:
             before, now = saved.get(name), self.identity.get(name)
             if before != now:
                 raise ValueError(
-                    f"The training in {self.folder} was begun with {name} = {before}, not {now}: "
+                    f"The training in {self.folder} began with {name} = {before}, not {now}: "
                     "set it back, or train in another folder."
                 )
 
@@ -306,7 +329,7 @@ def build_optimizers(
                 rest,
                 lr=settings.learning_rate,
                 weight_decay=settings.weight_decay,
-                betas=(0.9, settings.second_moment),
+                betas=(0.9, settings.adam_beta2),
                 fused=True,
             )
         )

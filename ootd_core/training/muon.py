@@ -50,7 +50,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """An optimizer for parameters of two dimensions or more.
 
-    lr has AdamW's meaning: an update's root mean square is about 0.2 of it.
+    lr is as for AdamW: the root mean square of an update is about 0.2 of it.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Update every parameter that has a gradient. Takes no closure."""
+        """Update every parameter that has a gradient. Raises ValueError for a closure."""
         if closure is not None:
-            raise ValueError("Muon evaluates no closure: compute the gradients, then call step().")
+            raise ValueError("Muon takes no closure: compute the gradients, then call step().")
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
@@ -82,7 +82,7 @@ class Muon(torch.optim.Optimizer):
                 self._apply(alike, group)
 
     def _averaged(self, parameter: nn.Parameter, momentum: float) -> Tensor:
-        """Nesterov's look ahead of the gradient's running mean."""
+        """Return the gradient's running mean with Nesterov's look-ahead."""
         gradient = parameter.grad
         assert gradient is not None
         state: dict[str, Any] = self.state[parameter]

@@ -1,7 +1,7 @@
 """A training's result in the published layout: a folder that a try-on and the nodes load.
 
-What is not trained is copied once. UNets are written beside their place and moved together, so a
-checkpoint folder that is there is whole; the one of the highest step is what gets loaded.
+What is not trained is copied once. The UNets are written under another name and moved together, so
+every checkpoint folder is whole; the one of the highest step is loaded.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..checkpoints.writing import save_part, unet_folder, write_whole
 
 
 def copy_parts(parts: Path, out: Path) -> None:
-    """Copy everything but UNets from one model folder to another, unless it is there already.
+    """Copy everything but the UNets from one model folder to another, unless it is there already.
 
-    Parser and pose network are no part of training, but of a model folder: they come along.
+    Parser and pose network take no part in training, but a try-on needs them in its model folder.
     """
     for file in FILES:
         source = None if file.part in UNET_FOLDERS else find(parts, file)
@@ -33,8 +33,10 @@ def copy_parts(parts: Path, out: Path) -> None:
             write_whole(target, lambda path, source=source: shutil.copyfile(source, path))
 
 
-def publish(out: Path, networks: Networks, step: int, *, dtype: torch.dtype, keep: int) -> Path:
-    """Write both UNets as checkpoint `step`; of older ones `keep` - 1 stay. Returns its folder."""
+def publish(
+    out: Path, networks: Networks, step: int, *, dtype: torch.dtype, total_limit: int
+) -> Path:
+    """Write both UNets as checkpoint `step`, keep the `total_limit` newest; return its folder."""
     variant = networks.variant
     place = unet_folder(out, Part.TRYON_UNET, variant, step).parent
     unfinished = place.with_name(f".{place.name}.part")
@@ -46,7 +48,7 @@ def publish(out: Path, networks: Networks, step: int, *, dtype: torch.dtype, kee
         save_part(unfinished / UNET_FOLDERS[part], unet, dtype=dtype)
     shutil.rmtree(place, ignore_errors=True)
     os.replace(unfinished, place)
-    for old in published_steps(out, variant)[:-keep]:
+    for old in published_steps(out, variant)[:-total_limit]:
         shutil.rmtree(place.with_name(f"checkpoint-{old}"))
     return place
 

@@ -1,8 +1,8 @@
-"""Everything that decides a training of both UNets: one frozen record, from presets, TOML, command.
+"""All settings of a training of both UNets, from presets, a TOML file and the command line.
 
 Presets give the paper's two settings (section 4.1 of arXiv 2403.01779: AdamW at 5e-5 for 36,000
 steps, 64 samples a step at 512x384 and 16 at 1024x768) and one for the mini checkpoint. A TOML file
-has the fields' names as keys, and may name a preset to begin with.
+has the fields' names as keys, and may name a preset to start from.
 """
 
 from __future__ import annotations
@@ -20,38 +20,56 @@ from ..categories import Variant
 from ..checkpoints.networks import DTYPES
 from ..datasets.augmentation import Augmentation
 from ..datasets.open import Layout
-from ..datasets.training_masks import MaskOptions
+from ..datasets.sample_masks import TrainingMaskOptions
 from ..latents import SCALE
 from .loop import LoopSettings
 
 AT_LEAST_ONE = (
-    "effective_batch", "batch", "noises_per_garment", "variants", "publish_every", "keep_published",
-    "validate_every",
+    "total_batch_size", "train_batch_size", "noises_per_garment", "versions_per_sample",
+    "publishing_steps", "published_total_limit", "validation_steps", "num_inference_steps",
 )  # fmt: skip
-AT_LEAST_ZERO = ("lora_rank", "validation_samples", "workers")
-PROBABILITIES = ("dropout", "flip", "recolour", "whole_limbs", "enlarge")
+AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "num_validation_images", "dataloader_num_workers")
+PROBABILITIES = (
+    "outfitting_dropout", "flip_probability", "recolour_probability",
+    "hide_old_garment_probability", "grow_mask_probability",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainSettings:
-    """Settings of a training; lengths in pixels.
+    """Settings of a training, named as diffusers' training scripts name theirs.
 
-    Places: `start` to train from (see `start.load_start`), `parts` with VAE and CLIP towers, `data`
-    (None: paper dolls) of `layout` (None: told by its folders), `out`, the model folder to write;
-    `cache` for latents (None: in `out`).
-
-    A step sees `effective_batch` samples: `batch` at once in each process, as often as it takes.
-    noises_per_garment: noises that share a pass of the outfitting UNet; each of them is a picture
-    more to denoise. dropout: probability that a garment is blanked. most_weight, least_weight,
-    timestep_shift: 1 is the paper's loss; else `tryon.noise_weight` and `tryon.shifted`. dream: the
-    power of `tryon.rectified`; None is the paper's loss. average: decay of the averaged weights,
-    which are what is published; 0 publishes the last. lora_rank: above 0 only adapters of the
-    attentions are trained. variants: versions of a sample, augmented and masked at random, that
-    take turns.
-
-    Every `save_every` steps the state is saved to resume from; every `publish_every` a checkpoint
-    is written that can be used, of type `store`; every `validate_every` held-out people are
-    dressed.
+    Args:
+        start: what to train from, see `start.load_start`.
+        out: the model folder to write.
+        parts: a model folder with VAE and CLIP towers, if `start` has none.
+        data, layout: a data set and its kind (None: told from its folders); no data: paper dolls.
+        max_train_samples: only the first so many.
+        cache: folder of the encoded latents; None is a folder in `out`.
+        height, width: of the pictures, in pixels.
+        total_batch_size: samples of a step: `train_batch_size` at once in each process, as often
+            as it takes (gradient accumulation).
+        noises_per_garment: noises of a sample that share a pass of the outfitting UNet; each of
+            them is a picture more to denoise.
+        max_train_steps ... optimizer: see `LoopSettings`.
+        outfitting_dropout: probability that a garment is blanked.
+        snr_weight_min, snr_weight_max: bounds of the loss's weight, see `tryon.snr_weight`; both
+            are 1 in the paper's loss.
+        timestep_shift: see `tryon.shifted`; 1 is the paper's.
+        dream_detail_preservation: see `tryon.rectified`; None is the paper's loss.
+        gradient_checkpointing: compute activations twice instead of keeping them.
+        lora_rank, lora_alpha: above rank 0 only adapters of the attentions are trained; alpha 0 is
+            the rank.
+        versions_per_sample: versions of a sample, augmented and masked at random, that take turns.
+        flip_probability, recolour_probability: see `Augmentation`.
+        hide_old_garment_probability, grow_mask_probability: see `TrainingMaskOptions`.
+        dataloader_num_workers: threads that read ahead; 0 reads when asked.
+        publishing_steps: every so many steps a checkpoint is written that a try-on can load.
+        published_total_limit: how many of these are kept.
+        save_precision: their type, "fp32", "fp16" or "bf16".
+        validation_steps: every so many steps pictures are made of people of the test split.
+        num_validation_images: how many; 0 makes none.
+        num_inference_steps, guidance_scale: of these pictures.
     """
 
     start: Path
@@ -59,51 +77,52 @@ class TrainSettings:
     parts: Path | None = None
     data: Path | None = None
     layout: Layout | None = None
-    limit: int | None = None
+    max_train_samples: int | None = None
     cache: Path | None = None
     variant: Variant = Variant.FULL_BODY
     height: int = 512
     width: int = 384
 
-    steps: int = 36_000
-    effective_batch: int = 64
-    batch: int = 8
+    max_train_steps: int = 36_000
+    total_batch_size: int = 64
+    train_batch_size: int = 8
     noises_per_garment: int = 1
     learning_rate: float = 5e-5
-    schedule: str = "constant"
-    warmup: int = 0
+    lr_scheduler: str = "constant"
+    lr_warmup_steps: int = 0
     weight_decay: float = 1e-2
-    clip: float = 1.0
-    average: float = 0.9999
-    dropout: float = 0.1
-    most_weight: float = 1.0
-    least_weight: float = 1.0
-    timestep_shift: float = 1.0
-    dream: float | None = None
-    precision: str = "bf16"
+    adam_beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.9999
+    mixed_precision: str = "bf16"
     optimizer: str = "adamw"
-    checkpointing: bool = True
+    outfitting_dropout: float = 0.1
+    snr_weight_min: float = 1.0
+    snr_weight_max: float = 1.0
+    timestep_shift: float = 1.0
+    dream_detail_preservation: float | None = None
+    gradient_checkpointing: bool = True
     lora_rank: int = 0
     lora_alpha: float = 0.0
     seed: int = 0
 
-    variants: int = 4
-    flip: float = 0.5
-    recolour: float = 0.0
-    whole_limbs: float = 0.3
-    enlarge: float = 0.3
-    workers: int = 4
+    versions_per_sample: int = 4
+    flip_probability: float = 0.5
+    recolour_probability: float = 0.0
+    hide_old_garment_probability: float = 0.3
+    grow_mask_probability: float = 0.3
+    dataloader_num_workers: int = 4
 
-    save_every: int = 500
-    keep: int = 2
-    log_every: int = 10
-    publish_every: int = 2_000
-    keep_published: int = 2
-    store: str = "fp16"
-    validate_every: int = 2_000
-    validation_samples: int = 8
-    validation_steps: int = 20
-    guidance: float = 2.0
+    checkpointing_steps: int = 500
+    checkpoints_total_limit: int = 2
+    logging_steps: int = 10
+    publishing_steps: int = 2_000
+    published_total_limit: int = 2
+    save_precision: str = "fp16"
+    validation_steps: int = 2_000
+    num_validation_images: int = 8
+    num_inference_steps: int = 20
+    guidance_scale: float = 2.0
 
     def __post_init__(self) -> None:
         for name in AT_LEAST_ONE:
@@ -116,16 +135,21 @@ class TrainSettings:
             value = getattr(self, name)
             fits = value >= SCALE and value % SCALE == 0
             self._require(name, fits, f"a multiple of {SCALE}")
-        for name in ("learning_rate", "clip"):
+        for name in ("learning_rate", "max_grad_norm"):
             self._require(name, getattr(self, name) > 0, "above 0")
-        self._require("average", 0 <= self.average < 1, "from 0 to below 1")
-        for name in ("most_weight", "timestep_shift"):
+        for name in ("ema_decay", "adam_beta2"):
+            self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
+        for name in ("snr_weight_max", "timestep_shift"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("least_weight", 0 < self.least_weight <= 1, "above 0 and at most 1")
-        self._require("dream", self.dream is None or self.dream >= 0, "at least 0, or none")
-        self._require("lora_alpha", self.lora_alpha >= 0, "at least 0")
-        self._require("store", self.store in DTYPES, f"one of {', '.join(DTYPES)}")
-        self.loop(processes=1, check_only=True)
+        self._require("snr_weight_min", 0 < self.snr_weight_min <= 1, "above 0 and at most 1")
+        preserved = self.dream_detail_preservation
+        self._require(
+            "dream_detail_preservation", preserved is None or preserved >= 0, "at least 0, or none"
+        )
+        self._require(
+            "save_precision", self.save_precision in DTYPES, f"one of {', '.join(DTYPES)}"
+        )
+        self._loop(gradient_accumulation_steps=1)
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
@@ -138,51 +162,50 @@ class TrainSettings:
 
     @property
     def latents(self) -> Path:
+        """The folder of encoded latents."""
         return self.cache or self.work / "latents"
 
-    def loop(self, *, processes: int, check_only: bool = False) -> LoopSettings:
+    def loop(self, *, processes: int) -> LoopSettings:
         """Return the loop's settings for so many processes.
 
-        Raises ValueError if the effective batch cannot be made up of equal parts.
+        Raises ValueError if the total batch cannot be made up of equal parts.
         """
-        turns, rest = divmod(self.effective_batch, self.batch * processes)
-        if (rest or not turns) and not check_only:
+        at_once = self.train_batch_size * processes
+        batches, rest = divmod(self.total_batch_size, at_once)
+        if rest or not batches:
             raise ValueError(
-                f"An effective batch of {self.effective_batch} cannot be made up of {processes} "
-                f"processes with batches of {self.batch}: make it a multiple of "
-                f"{self.batch * processes}."
+                f"total_batch_size {self.total_batch_size} is not a multiple of {at_once}: "
+                f"{processes} processes with a train_batch_size of {self.train_batch_size} each."
             )
-        return LoopSettings(
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            warmup=self.warmup,
-            schedule=self.schedule,
-            accumulate=max(1, turns),
-            weight_decay=self.weight_decay,
-            second_moment=0.999,
-            average=self.average,
-            clip=self.clip,
-            precision=self.precision,
-            optimizer=self.optimizer,
-            save_every=self.save_every,
-            keep=self.keep,
-            log_every=self.log_every,
-        )
+        return self._loop(gradient_accumulation_steps=batches)
+
+    def _loop(self, *, gradient_accumulation_steps: int) -> LoopSettings:
+        shared = {field.name for field in fields(LoopSettings)} & {f.name for f in fields(self)}
+        values = {name: getattr(self, name) for name in shared}
+        return LoopSettings(gradient_accumulation_steps=gradient_accumulation_steps, **values)
 
     @property
     def augmentation(self) -> Augmentation:
-        return Augmentation(flip=self.flip, recolour=self.recolour)
+        """How pictures are augmented."""
+        return Augmentation(
+            flip_probability=self.flip_probability, recolour_probability=self.recolour_probability
+        )
 
     @property
-    def masks(self) -> MaskOptions:
-        return MaskOptions(whole_limbs=self.whole_limbs, enlarge=self.enlarge)
+    def masks(self) -> TrainingMaskOptions:
+        """How masks are drawn."""
+        return TrainingMaskOptions(
+            hide_old_garment_probability=self.hide_old_garment_probability,
+            grow_probability=self.grow_mask_probability,
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return what a resumed run must share with the one before it, as JSON values."""
         names = (
-            "variant", "data", "limit", "height", "width", "effective_batch", "noises_per_garment",
-            "dropout", "most_weight", "least_weight", "timestep_shift", "dream", "average",
-            "precision", "optimizer", "lora_rank", "seed", "variants",
+            "variant", "data", "max_train_samples", "height", "width", "total_batch_size",
+            "noises_per_garment", "outfitting_dropout", "snr_weight_min", "snr_weight_max",
+            "timestep_shift", "dream_detail_preservation", "ema_decay", "mixed_precision",
+            "optimizer", "lora_rank", "seed", "versions_per_sample",
         )  # fmt: skip
         record = self.record()
         return {name: record[name] for name in names}
@@ -193,51 +216,55 @@ class TrainSettings:
         return {name: str(v) if isinstance(v, Path | StrEnum) else v for name, v in values.items()}
 
 
-class BeyondPaper(TypedDict):
+class LossSettings(TypedDict):
     """What a loss adds to the paper's, as `tryon.TryOnTask` takes it."""
 
-    most_weight: float
-    least_weight: float
+    snr_weight_min: float
+    snr_weight_max: float
     timestep_shift: float
-    dream: float | None
+    dream_detail_preservation: float | None
 
 
-MINI_LOSS: BeyondPaper = {
-    "most_weight": 100.0,
-    "least_weight": 0.01,
+MINI_LOSS: LossSettings = {
+    "snr_weight_min": 0.01,
+    "snr_weight_max": 100.0,
     "timestep_shift": 2.0,
-    "dream": 0.0,
+    "dream_detail_preservation": 0.0,
 }
 """What the mini checkpoint learns by: a small network on two cores has few steps to spend."""
-PAPER: dict[str, Any] = {"steps": 36_000, "learning_rate": 5e-5}
+PAPER: dict[str, Any] = {"max_train_steps": 36_000, "learning_rate": 5e-5}
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper-512": {**PAPER, "height": 512, "width": 384, "effective_batch": 64, "batch": 16},
-    "paper-1024": {**PAPER, "height": 1024, "width": 768, "effective_batch": 16, "batch": 4},
+    "paper-512": {
+        **PAPER, "height": 512, "width": 384, "total_batch_size": 64, "train_batch_size": 16,
+    },
+    "paper-1024": {
+        **PAPER, "height": 1024, "width": 768, "total_batch_size": 16, "train_batch_size": 4,
+    },
     "mini": {
         "height": 256,
         "width": 192,
-        "steps": 5_000,
+        "max_train_steps": 5_000,
         "learning_rate": 2e-3,
         "optimizer": "muon",
-        "schedule": "linear",
-        "warmup": 50,
-        "effective_batch": 9,
-        "batch": 9,
-        "average": 0.995,
+        "lr_scheduler": "linear",
+        "lr_warmup_steps": 50,
+        "total_batch_size": 9,
+        "train_batch_size": 9,
+        "ema_decay": 0.995,
         **MINI_LOSS,
-        "precision": "bf16",
-        "checkpointing": False,
-        "workers": 1,
-        "flip": 0.0,
-        "enlarge": 0.0,
-        "variants": 1,
-        "whole_limbs": 0.5,
-        "save_every": 200,
-        "publish_every": 500,
-        "validate_every": 1_000,
+        "mixed_precision": "bf16",
+        "gradient_checkpointing": False,
+        "dataloader_num_workers": 1,
+        "flip_probability": 0.0,
+        "grow_mask_probability": 0.0,
+        "versions_per_sample": 1,
+        "hide_old_garment_probability": 0.5,
+        "checkpointing_steps": 200,
+        "publishing_steps": 500,
+        "validation_steps": 1_000,
     },
-}
-"""By name; the variant (hd, dc) is chosen beside them."""
+}  # fmt: skip
+"""By name; the variant (hd, dc) is a setting of its own."""
 
 
 def read_settings(
@@ -245,7 +272,7 @@ def read_settings(
 ) -> TrainSettings:
     """Return settings of a preset, changed by a TOML file, changed by overrides.
 
-    preset: instead of the one that the file names. Raises FileNotFoundError or ValueError, one
+    preset: replaces the one that the file names. Raises FileNotFoundError or ValueError, one
     sentence, for what is missing, unknown or of the wrong type.
     """
     given: dict[str, Any] = {}
@@ -255,7 +282,7 @@ def read_settings(
         try:
             given = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is no TOML file: {error}.") from error
+            raise ValueError(f"{file} is not a TOML file: {error}.") from error
     named = given.pop("preset", None)
     preset = preset or named
     if preset is not None and preset not in PRESETS:
@@ -266,19 +293,19 @@ def read_settings(
     for name in ("start", "out"):
         if name not in values:
             raise ValueError(
-                f"The settings lack {name}: give it in the file or on the command line."
+                f"The settings lack '{name}': give it in the file or on the command line."
             )
     return TrainSettings(**values)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Return (name, value) of "name=value", the value as in TOML, or else a text.
+    """Return (name, value) of "name=value"; a value that is not TOML is a text.
 
     Raises ValueError if there is no "=".
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not name:
-        raise ValueError(f"'{text}' sets nothing: write it as name=value.")
+        raise ValueError(f"'{text}' is not of the form name=value.")
     try:
         return name, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

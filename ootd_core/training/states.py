@@ -1,8 +1,8 @@
 """Saved states of a training: folders `step-N` of which every one is whole.
 
 A state is written under another name and moved when it is complete, so that a kill at any moment
-leaves the states of before. Tensors of one kind (weights, averages, moments) share a file, which
-keeps the memory that writing takes to a share of the state.
+leaves the earlier states. Tensors of one kind (weights, averages, moments) share a file, so that
+writing needs only the memory of one kind.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ UNFINISHED = ".unfinished"
 
 
 class States:
-    """The states in a folder, of which the `keep` newest stay."""
+    """The states in a folder, of which the `total_limit` newest are kept."""
 
-    def __init__(self, folder: Path, *, keep: int = 1) -> None:
+    def __init__(self, folder: Path, *, total_limit: int = 1) -> None:
         self.folder = folder
-        self.keep = keep
+        self.total_limit = total_limit
 
     def newest(self) -> Path | None:
         """Return the folder of the state with the highest step, None if there is none."""
@@ -39,7 +39,7 @@ class States:
     ) -> Path:
         """Write the state of a step: JSON values, and a file of tensors for each kind.
 
-        A state that is there for this step is replaced. Older ones beyond `keep` are removed
+        A state that is there for this step is replaced. Older ones beyond `total_limit` are removed
         afterwards. Returns the state's folder.
         """
         place = self.folder / f"step-{step:08d}"
@@ -52,7 +52,7 @@ class States:
             save_file(whole, unfinished / f"{kind}.safetensors")
         (unfinished / PROGRESS).write_text(json.dumps({**progress, "step": step}))
         os.replace(unfinished, place)
-        for old in self._all()[: -self.keep]:
+        for old in self._all()[: -self.total_limit]:
             shutil.rmtree(old)
         return place
 

@@ -1,8 +1,8 @@
 """A whole training of both UNets, from settings to a folder that a try-on loads.
 
-Composition only: networks to start from, batches of a data set, the loop, held-out people dressed
-on the way, curves, checkpoints. Every process of a run calls `train`; the first one writes. What is
-written on the way precedes the state of the same step, so a killed run, resumed, writes it again.
+Composition only: networks to start from, batches of a data set, the loop, validation pictures,
+curves, checkpoints. Every process of a run has a `Trainer`; the first one writes. Pictures and
+checkpoints of a step are written before its state, so a killed run writes them again when resumed.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """folder: the model folder. checkpoint: of the last step, None for a LoRA, whose two files are
-    in `loras`. skipped: one line of what of the data could not be used, by reason."""
+    """What a training has written.
+
+    folder: the model folder. checkpoint: of the last step, None for a LoRA, whose two files are in
+    `loras`. skipped: the samples that could not be used, counted, and why the first ones were.
+    """
 
     folder: Path
     checkpoint: Path | None
@@ -62,8 +65,8 @@ class Trainer:
         write_sheet: WriteSheet,
         perception: Perception | None = None,
     ) -> None:
-        """write_sheet: lays validation pictures out. perception: makes label maps and keypoints
-        that a folder of one's own lacks.
+        """write_sheet: lays out validation pictures. perception: makes label maps and keypoints
+        that a folder of photographs lacks.
 
         Raises FileNotFoundError or ValueError, one sentence, for what cannot be trained.
         """
@@ -86,13 +89,13 @@ class Trainer:
         self.task = TryOnTask(
             self.networks,
             self.data,
-            dropout=settings.dropout,
-            most_weight=settings.most_weight,
-            least_weight=settings.least_weight,
+            outfitting_dropout=settings.outfitting_dropout,
+            snr_weight_min=settings.snr_weight_min,
+            snr_weight_max=settings.snr_weight_max,
             timestep_shift=settings.timestep_shift,
-            dream=settings.dream,
+            dream_detail_preservation=settings.dream_detail_preservation,
             noises_per_garment=settings.noises_per_garment,
-            checkpointing=settings.checkpointing,
+            gradient_checkpointing=settings.gradient_checkpointing,
             adapters=self.adapters,
             seed=settings.seed,
         )
@@ -103,25 +106,25 @@ class Trainer:
             accelerator=accelerator,
             identity=settings.identity(),
         )
-        self.checks = Log(settings.work / "validation.csv")
+        self.validation_log = Log(settings.work / "validation.csv")
         self.validation: Validation | None = None
         if self.leads:
             copy_parts(settings.parts or settings.start, settings.out)
             save_json(settings.work / "settings.json", settings.record())
-            self.checks.forget_after(self.training.step)
+            self.validation_log.forget_after(self.training.step)
             self.validation = self._validation(perception)
 
     def run(self, on_step: OnStep | None = None) -> Trained:
         """Train to the last step; `on_step` is called after each, and may raise to stop."""
-        settings, last = self.settings, self.settings.steps
+        settings, last = self.settings, self.settings.max_train_steps
         board = TensorBoard(settings.work / "tensorboard") if self.leads else None
 
         def after_step(step: int, total: int, figures: dict[str, float]) -> None:
-            if board is not None and step % settings.log_every == 0:
+            if board is not None and step % settings.logging_steps == 0:
                 board.add("training", step, {**figures, "rolling_loss": self._rolling_loss()})
-            if self._is_due(step, settings.validate_every):
+            if self._is_due(step, settings.validation_steps):
                 self._validate(step, board)
-            if self._is_due(step, settings.publish_every):
+            if self._is_due(step, settings.publishing_steps):
                 self._publish(step)
             if on_step is not None:
                 on_step(step, total, figures)
@@ -143,7 +146,7 @@ class Trainer:
         )  # fmt: skip
 
     def _is_due(self, step: int, every: int) -> bool:
-        return step % every == 0 or step == self.settings.steps
+        return step % every == 0 or step == self.settings.max_train_steps
 
     def _rolling_loss(self) -> float:
         return float(rolling_mean([row["loss"] for row in self.training.log.rows()])[-1])
@@ -152,28 +155,33 @@ class Trainer:
         work = self.settings.work
         if self.validation is not None:
             self.task.release()
-            with self.training.averaged():
+            with self.training.ema_weights():
                 figures, lines = self.validation()
             self.write_sheet(work / "sheets" / f"step-{step:06d}.png", lines)
             if figures:
-                self.checks.append({"step": step, **figures})
+                self.validation_log.append({"step": step, **figures})
             if board is not None:
                 board.add("validation", step, figures)
         if self.leads:
-            draw_curves(work / "curves.png", self.training.log.rows(), self.checks.rows())
+            draw_curves(work / "curves.png", self.training.log.rows(), self.validation_log.rows())
         self.accelerator.wait_for_everyone()
 
     def _publish(self, step: int) -> None:
         settings = self.settings
         if self.leads:
             self.task.release()
-            dtype = DTYPES[settings.store]
-            with self.training.averaged():
+            dtype = DTYPES[settings.save_precision]
+            with self.training.ema_weights():
                 if self.adapters is not None:
                     self.adapters.save(settings.out / "loras", dtype=dtype)
                 else:
-                    keep = settings.keep_published
-                    publish(settings.out, self.networks, step, dtype=dtype, keep=keep)
+                    publish(
+                        settings.out,
+                        self.networks,
+                        step,
+                        dtype=dtype,
+                        total_limit=settings.published_total_limit,
+                    )
         self.accelerator.wait_for_everyone()
 
     def _dataset(self, split: Split, perception: Perception | None) -> TryOnDataset:
@@ -184,7 +192,7 @@ class Trainer:
             split,
             (settings.height, settings.width),
             categories=CATEGORIES[settings.variant],
-            limit=settings.limit if split == "train" else None,
+            limit=settings.max_train_samples if split == "train" else None,
             perception=perception,
         )
 
@@ -194,8 +202,8 @@ class Trainer:
             return None
         if not is_published(settings.start):
             raise ValueError(
-                "A LoRA cannot teach Stable Diffusion 1.5 to dress, since its first layer is not "
-                "trained: start from a try-on checkpoint."
+                "A LoRA cannot start from Stable Diffusion 1.5, because its first layer has to be "
+                "trained too: start from a try-on checkpoint."
             )
         alpha = settings.lora_alpha or float(settings.lora_rank)
         rank = settings.lora_rank
@@ -207,13 +215,13 @@ class Trainer:
             self.networks,
             dataset,
             DataOptions(
-                batch=settings.batch,
+                batch_size=settings.train_batch_size,
                 seed=settings.seed,
-                variants=settings.variants,
+                versions_per_sample=settings.versions_per_sample,
                 augmentation=settings.augmentation,
                 masks=settings.masks,
                 processes=self.accelerator.num_processes,
-                workers=settings.workers,
+                num_workers=settings.dataloader_num_workers,
             ),
             size=(settings.height, settings.width),
             cache=settings.latents,
@@ -221,33 +229,33 @@ class Trainer:
 
     def _validation(self, perception: Perception | None) -> Validation | None:
         settings = self.settings
-        if not settings.validation_samples:
+        if not settings.num_validation_images:
             return None
         try:
             dataset = self._dataset("test", perception)
         except (FileNotFoundError, ValueError) as error:
-            logger.warning("Nobody is dressed on the way, for want of held-out people: %s", error)
+            logger.warning("No validation pictures: the data set has no test split (%s)", error)
             return None
         return Validation(
             self.networks,
             dataset,
-            samples=settings.validation_samples,
-            steps=settings.validation_steps,
-            guidance=settings.guidance,
+            num_images=settings.num_validation_images,
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
             seed=settings.seed,
         )
 
 
 def _check_out(settings: TrainSettings) -> None:
-    """Raise ValueError for a folder that the training would write over."""
+    """Raise ValueError for a folder that the training would overwrite."""
     out = settings.out.resolve()
     for name in ("start", "parts"):
         place: Path | None = getattr(settings, name)
         if place is not None and place.resolve() == out:
-            raise ValueError(f"out is {settings.out}, which is {name} too: name another folder.")
+            raise ValueError(f"out and {name} are both {settings.out}: choose another out.")
     begun = (settings.work / "settings.json").is_file()
     if published_steps(settings.out, settings.variant) and not begun:
         raise ValueError(
-            f"{settings.out} holds a checkpoint of {settings.variant} that no training here "
-            "wrote: name another folder."
+            f"out is {settings.out}, which holds a checkpoint of {settings.variant} that was not "
+            "trained there: choose another out."
         )

@@ -1,7 +1,7 @@
-"""Held-out people dressed while the training goes on: pictures to look at and two figures.
+"""People of the test split dressed while the training goes on: pictures to look at and two figures.
 
 The same people, garments and noise every time, through the pipeline of inference with the averaged
-weights. Figures need the true picture, so they come from paired data and from paper dolls alone.
+weights. Figures need the true picture, so only paired data and paper dolls have them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from ..categories import CATEGORIES
 from ..checkpoints.networks import Networks
+from ..datasets.dressing import DressSettings, dress
 from ..datasets.sample import TryOnDataset, TryOnSample, UnusableSample
-from ..datasets.usable_samples import Skipping
-from ..evaluation.metrics import masked_psnr, masked_ssim
-from ..evaluation.try_ons import DressSettings, dress, mask_of
+from ..datasets.usable_samples import UsableSamples
+from ..images.comparison import masked_psnr, masked_ssim
 from ..masks.morphology import BoolMask
 from ..pipeline import TryOnPipeline
 
@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SheetLine:
-    """One line of a contact sheet: pictures uint8 [H,W,3]; mask bool [H,W]; truth may be None."""
+    """One line of a contact sheet: pictures uint8 RGB [H, W, 3], mask bool [H, W]."""
 
     person: Picture
     garment: Picture
@@ -38,25 +38,30 @@ class SheetLine:
 
 
 WriteSheet = Callable[[Path, list[SheetLine]], None]
-"""Writes a picture file of all lines; the command line has one."""
+"""Writes a picture file of all lines; `cli.train` has one."""
 
 
 class Validation:
-    """Dresses `samples` people spread evenly over a data set."""
+    """Dresses `num_images` people spread evenly over a data set."""
 
     def __init__(
         self,
         networks: Networks,
         dataset: TryOnDataset,
         *,
-        samples: int,
-        steps: int,
-        guidance: float,
+        num_images: int,
+        num_inference_steps: int,
+        guidance_scale: float,
         seed: int = 0,
     ) -> None:
         self.networks = networks
-        self.settings = DressSettings(steps=steps, guidance=guidance, seed=seed, feather=None)
-        self.hidden = _hidden(networks, dataset, samples, self.settings)
+        self.settings = DressSettings(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            seed=seed,
+            feather=None,
+        )
+        self.samples = _samples_and_masks(networks, dataset, num_images, self.settings)
 
     def __call__(self) -> tuple[dict[str, float], list[SheetLine]]:
         """Return mean figures (psnr in dB and ssim, inside the mask) and the lines of a sheet.
@@ -66,7 +71,7 @@ class Validation:
         pipeline = TryOnPipeline(self.networks)
         lines: list[SheetLine] = []
         with torch.random.fork_rng(devices=[]):
-            for number, (sample, mask) in enumerate(self.hidden):
+            for number, (sample, mask) in enumerate(self.samples):
                 seed = self.settings.seed + number
                 result = dress(pipeline, sample, mask, self.settings, seed=seed)
                 lines.append(
@@ -88,20 +93,20 @@ class Validation:
         return {name: float(np.mean(values)) for name, values in figures.items()}, lines
 
 
-def _hidden(
-    networks: Networks, dataset: TryOnDataset, samples: int, settings: DressSettings
+def _samples_and_masks(
+    networks: Networks, dataset: TryOnDataset, num_images: int, settings: DressSettings
 ) -> list[tuple[TryOnSample, BoolMask]]:
     allowed = CATEGORIES[networks.variant]
     fitting = [index for index in range(len(dataset)) if dataset.category(index) in allowed]
-    chosen = np.linspace(0, len(fitting) - 1, min(samples, len(fitting))).round().astype(int)
+    chosen = np.linspace(0, len(fitting) - 1, min(num_images, len(fitting))).round().astype(int)
     found: list[tuple[TryOnSample, BoolMask]] = []
-    reading = Skipping(dataset)
+    reading = UsableSamples(dataset)
     for index in (fitting[place] for place in dict.fromkeys(chosen.tolist())):
         sample = reading.read(index)
         if sample is None:
             continue
         try:
-            found.append((sample, mask_of(sample, networks.variant, settings)))
+            found.append((sample, settings.mask(sample, networks.variant)))
         except UnusableSample as error:
             reading.skip(index, str(error))
     return found

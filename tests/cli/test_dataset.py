@@ -68,10 +68,10 @@ def test_defects_are_named_up_to_a_number_with_their_total(
     ("arguments", "sentence"),
     [
         (["nowhere"], "no folder at"),
-        (["."], "is not laid out like a data set"),
+        (["."], "is not laid out like a known data set"),
         ([".", "--layout", "viton-hd"], "train_pairs.txt"),
         ([".", "--layout", "dolls"], "no folder to check"),
-        ([".", "--size", "512"], "written like 512x384"),
+        ([".", "--size", "512"], "HEIGHTxWIDTH such as 512x384"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_exit_code_2(
@@ -93,7 +93,7 @@ def test_what_is_missing_is_made_once_and_fits_the_picture(
     write_folder(tmp_path, people=2, categories=[Category.UPPER], seen=False, size=LARGE)
     options = (tmp_path, "--model", MINI_MODEL, "--size", "256x192", "--device", "cpu")
     assert run(monkeypatch, "check", tmp_path, "--size", "256x192") == 0
-    assert "4 label maps and keypoints to be made: python -m cli dataset prepare" in (
+    assert "4 label maps and keypoints have to be made: python -m cli dataset prepare" in (
         capsys.readouterr().out
     )
     assert run(monkeypatch, "prepare", *options) == 0
@@ -131,11 +131,11 @@ def test_published_sets_bring_their_own_label_maps(
 ) -> None:
     write_viton_hd(tmp_path, train=1, test=1)
     assert run(monkeypatch, "prepare", tmp_path, "--model", MINI_MODEL) == 2
-    assert "viton-hd: it brings its own label maps" in capsys.readouterr().err
+    assert "of layout viton-hd, which has its own label maps" in capsys.readouterr().err
 
 
 def test_a_size_is_height_by_width() -> None:
     assert parse_size("512x384") == parse_size("512X384") == (512, 384)
     for text in ("512", "512x", "x384", "0x8", "8x-8", "8x8x8", "ax8"):
-        with pytest.raises(ValueError, match="written like 512x384"):
+        with pytest.raises(ValueError, match="HEIGHTxWIDTH such as 512x384"):
             parse_size(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.download import State, fetch, matches
+from cli.download import FileState, fetch, matches
 from ootd_core import requirements
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import WeightFile, files_for
@@ -44,14 +44,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield running
 
 
-def get(hub: Hub, folder: Path, files: list[WeightFile] = FILES) -> list[State]:
+def get(hub: Hub, folder: Path, files: list[WeightFile] = FILES) -> list[FileState]:
     planned = fetch(files, folder, endpoint=hub.endpoint, report=lambda line: None)
     return [item.state for item in planned]
 
 
 def test_everything_arrives_and_nothing_else_is_asked_for(hub: Hub, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    assert set(get(hub, folder)) == {State.ABSENT}
+    assert set(get(hub, folder)) == {FileState.ABSENT}
     for file in FILES:
         assert (folder / file.path).read_bytes() == content(file)
     assert {path for _, path, _ in hub.requests} == {address(file) for file in FILES}
@@ -61,7 +61,7 @@ def test_everything_arrives_and_nothing_else_is_asked_for(hub: Hub, tmp_path: Pa
 def test_a_second_call_downloads_nothing(hub: Hub, tmp_path: Path) -> None:
     get(hub, tmp_path)
     before = len(hub.downloads())
-    assert set(get(hub, tmp_path)) == {State.THERE}
+    assert set(get(hub, tmp_path)) == {FileState.THERE}
     assert len(hub.downloads()) == before == len(FILES)
 
 
@@ -114,7 +114,7 @@ def test_changed_content_is_not_let_in(file: WeightFile, hub: Hub, tmp_path: Pat
         get(hub, tmp_path, [file])
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     hub.served.clear()
-    assert get(hub, tmp_path, [file]) == [State.ABSENT]
+    assert get(hub, tmp_path, [file]) == [FileState.ABSENT]
 
 
 @pytest.mark.parametrize("file", [UNET, CONFIG])
@@ -124,14 +124,14 @@ def test_the_catalogues_hash_has_the_last_word(file: WeightFile, hub: Hub, tmp_p
         get(hub, tmp_path, [wrong])
     assert not (tmp_path / file.path).exists()
     right = replace(file, sha256=hashlib.sha256(content(file)).hexdigest())
-    assert get(hub, tmp_path, [right]) == [State.ABSENT]
+    assert get(hub, tmp_path, [right]) == [FileState.ABSENT]
 
 
 def test_a_damaged_file_is_replaced(hub: Hub, tmp_path: Path) -> None:
     path = tmp_path / UNET.path
     path.parent.mkdir(parents=True)
     path.write_bytes(b"<!doctype html>")
-    assert get(hub, tmp_path, [UNET]) == [State.DAMAGED]
+    assert get(hub, tmp_path, [UNET]) == [FileState.DAMAGED]
     assert path.read_bytes() == content(UNET)
     assert [other for other in path.parent.iterdir()] == [path]
 
@@ -140,7 +140,7 @@ def test_a_whole_file_that_differs_is_kept_beside(hub: Hub, tmp_path: Path) -> N
     path = tmp_path / CONFIG.path
     path.parent.mkdir(parents=True)
     path.write_text('{"mine": true}')
-    assert get(hub, tmp_path, [CONFIG]) == [State.DIFFERENT]
+    assert get(hub, tmp_path, [CONFIG]) == [FileState.DIFFERENT]
     assert path.read_bytes() == content(CONFIG)
     assert path.with_name("config.json.old").read_text() == '{"mine": true}'
 
@@ -158,9 +158,9 @@ def test_a_converted_file_stands_in_for_the_published_one(hub: Hub, tmp_path: Pa
     path = tmp_path / converted
     path.parent.mkdir(parents=True)
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
-    assert get(hub, tmp_path, [VAE]) == [State.THERE]
+    assert get(hub, tmp_path, [VAE]) == [FileState.THERE]
     path.write_bytes(b"")
-    assert get(hub, tmp_path, [VAE]) == [State.ABSENT]
+    assert get(hub, tmp_path, [VAE]) == [FileState.ABSENT]
 
 
 def test_a_file_that_the_hub_does_not_have_is_named(hub: Hub, tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def test_dress_code_by_category(
     assert "FID and KID were not measured" in said and "LPIPS was not" not in said
     content = report(out)
     assert content["protocol"]["name"] == "ootd-tryon"
-    assert content["settings"]["size"] == [128, 96] and content["settings"]["steps"] == 1
+    assert (
+        content["settings"]["size"] == [128, 96] and content["settings"]["num_inference_steps"] == 1
+    )
     scores = content["paired"]["scores"]
     assert {name: row["pictures"] for name, row in scores.items()} == {
         "upper": 1, "lower": 1, "dress": 1, "all": 3,
@@ -202,15 +204,24 @@ def test_guidance_sweep(
 def test_dropout_ablation_trains_measures_and_resumes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    options = ("--values", "0,0.9", "--steps", "2", "--batch", "4", "--dolls", "1")
-    options += ("--sampling-steps", "1", "--threads", "1", "--learning-rate", "0.01")
+    options = (
+        "--values",
+        "0,0.9",
+        "--max-train-steps",
+        "2",
+        "--train-batch-size",
+        "4",
+        "--dolls",
+        "1",
+    )
+    options += ("--steps", "1", "--threads", "1", "--learning-rate", "0.01")
     ask = ("dropout-ablation", "--model", FOLDER, *options, "--out", tmp_path)
     assert run(monkeypatch, *ask) == 0
     names = [f"dropout-ablation-guidance-{scale}.json" for scale in (1, 2)]
     first = [report(tmp_path, name) for name in names]
     for content in first:
-        assert [point["dropout"] for point in content["points"]] == [0.0, 0.9]
-        assert content["settings"]["training"]["steps"] == 2
+        assert [point["outfitting_dropout"] for point in content["points"]] == [0.0, 0.9]
+        assert content["settings"]["training"]["max_train_steps"] == 2
         without, with_dropout = (point["all"]["mask_psnr"] for point in content["points"])
         assert without != with_dropout
     trainings = sorted((tmp_path / "trainings").iterdir())

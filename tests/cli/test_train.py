@@ -16,11 +16,11 @@ preset = "mini"
 data = "dolls"
 height = 64
 width = 48
-limit = 2
-steps = 2
-batch = 1
-effective_batch = 1
-validation_samples = 1
+max_train_samples = 2
+max_train_steps = 2
+train_batch_size = 1
+total_batch_size = 1
+num_validation_images = 1
 validation_steps = 1
 """
 
@@ -58,7 +58,7 @@ def test_a_training_says_where_its_result_lies(
     assert str(out / "ootd" / "ootd_dc" / "checkpoint-2") in said
     sheet = np.asarray(Image.open(out / "training" / "sheets" / "step-000002.png"))
     assert sheet.shape[1] > 5 * 48 and sheet.std() > 10
-    more = ("--set", "steps=3", "--set", "validation_samples=0")
+    more = ("--set", "max_train_steps=3", "--set", "num_validation_images=0")
     assert run(monkeypatch, "--config", config, "--start", start, "--out", out, *more) == 0
     rows = (out / "training" / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "2", "3"]
@@ -67,15 +67,21 @@ def test_a_training_says_where_its_result_lies(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "The settings lack start"),
-        (("--start", "mini", "--out", "o", "--set", "batch=0"), "batch must be at least 1, got 0"),
-        (("--set", "batch"), "'batch' sets nothing"),
-        (("--set", "btch=1"), "no setting called btch: did you mean batch?"),
+        ((), "The settings lack 'start'"),
+        (
+            ("--start", "mini", "--out", "o", "--set", "train_batch_size=0"),
+            "train_batch_size must be at least 1, got 0",
+        ),
+        (("--set", "seed"), "'seed' is not of the form name=value"),
+        (("--set", "sede=1"), "no setting called sede: did you mean seed?"),
         (("--preset", "big"), "preset is 'big'"),
         (("--config", "absent.toml"), "no settings file at absent.toml"),
-        (("--start", "absent", "--out", "o", "--parts", "mini"), "nothing at absent to start from"),
+        (
+            ("--start", "absent", "--out", "o", "--parts", "mini"),
+            "no file or folder at absent to start from",
+        ),
         (("--start", "mini", "--out", "o", "--data", "absent"), "no folder at absent"),
-        (("--start", "mini", "--out", "o", "--set", "precision=fp16"), "needs a GPU"),
+        (("--start", "mini", "--out", "o", "--set", "mixed_precision=fp16"), "needs a GPU"),
     ],
 )
 def test_unusable_input_is_one_sentence(
@@ -95,8 +101,21 @@ def test_a_lora_changes_a_try_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "lora"
-    settings = ("steps=1", "batch=1", "effective_batch=1", "height=64", "width=48", "limit=1")
-    more = ("validation_samples=0", "lora_rank=2", "learning_rate=0.5", "average=0", "warmup=0")
+    settings = (
+        "max_train_steps=1",
+        "train_batch_size=1",
+        "total_batch_size=1",
+        "height=64",
+        "width=48",
+        "max_train_samples=1",
+    )
+    more = (
+        "num_validation_images=0",
+        "lora_rank=2",
+        "learning_rate=0.5",
+        "ema_decay=0",
+        "lr_warmup_steps=0",
+    )
     changes = [word for text in (*settings, *more) for word in ("--set", text)]
     arguments = ("--preset", "mini", "--start", "mini", "--data", "dolls", "--out", out, *changes)
     assert run(monkeypatch, *arguments) == 0

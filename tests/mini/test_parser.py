@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from humanparse import HumanParser
-from humanparse.labels import AtrLabel
+from humanparse.labels import AtrLabel, LipLabel
 from humanparse.preprocess import network_input
-from mini.parser import ParsingTask, SmallParser, export_parsers, target_labels
+from mini.parser import LIP_TO_ATR, ParsingTask, SmallParser, export_parsers, target_labels
 
 SIZE = (64, 64)
 
@@ -61,3 +61,9 @@ def test_a_trained_parser_is_exported_with_the_published_contract(tmp_path: Path
     picture, labels = drawn(12345)
     assert parser.atr.size == SIZE
     assert (parser(picture) == labels).mean() > 0.9
+
+
+def test_each_lip_label_has_an_atr_label() -> None:
+    assert set(LIP_TO_ATR) == set(LipLabel)
+    names = {label.name for label in LipLabel} & {label.name for label in AtrLabel}
+    assert all(LIP_TO_ATR[LipLabel[name]] is AtrLabel[name] for name in names)

@@ -1,5 +1,6 @@
 """The tables agree with one another."""
 
+from ootd_core.masks.limbs import JOINTS as CORE_JOINTS
 from openpose.skeleton import (
     AFFINITY_MAPS,
     BODY_25_ROWS,
@@ -9,6 +10,11 @@ from openpose.skeleton import (
     LIMBS,
     Joint,
 )
+
+
+def test_joints_are_those_of_the_core() -> None:
+    """The leaf and the core import nothing of each other, so each has its own table."""
+    assert [joint.name.lower().replace("_", " ") for joint in Joint] == list(CORE_JOINTS)
 
 
 def test_every_affinity_map_belongs_to_one_limb() -> None:

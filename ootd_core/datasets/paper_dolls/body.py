@@ -118,7 +118,7 @@ def _rotated(points: Points, centre: Points, degrees: float) -> Points:
 
 
 def joints(build: Build, pose: Pose) -> Points:
-    """Return the 18 joints [18,2] of a body whose neck is at (0, 0.2), in body heights."""
+    """Return the 18 joints [18, 2] of a body whose neck is at (0, 0.2), in body heights."""
     points = np.zeros((18, 2), np.float32)
     points[NECK] = (0.0, 0.2)
     points[NOSE] = (0.0, 0.105)
@@ -143,7 +143,7 @@ def joints(build: Build, pose: Pose) -> Points:
 
 
 def frames(points: Points, thickness: float) -> dict[str, Points]:
-    """Return three points [3,2] for every part of a body with these joints.
+    """Return three points [3, 2] for every part of a body with these joints.
 
     Limbs are spanned by their two joints and a perpendicular of fixed length times `thickness`;
     torso, pelvis and head by joints of both sides.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,14 +13,16 @@ Affine = NDArray[np.float64]
 
 
 class Canvas:
-    """A picture uint8 [H,W,3] and its label map uint8 [H,W], painted back to front."""
+    """A picture uint8 [H, W, 3] and its label map uint8 [H, W], painted back to front."""
 
     def __init__(self, background: NDArray[np.uint8]) -> None:
         self.image = background
         self.labels = np.zeros(background.shape[:2], np.uint8)
 
     def fill(self, outline: Points, colour: Colour, label: int) -> None:
-        """Fill an outline [N,2] (pixels) with one colour."""
+        """Fill an outline [N, 2] (pixels) with one colour."""
+        import cv2
+
         points = _fixed(outline)
         cv2.fillPoly(self.image, [points], colour, cv2.LINE_AA, FRACTION_BITS)
         cv2.fillPoly(self.labels, [points], label, cv2.LINE_8, FRACTION_BITS)
@@ -29,7 +30,9 @@ class Canvas:
     def drape(
         self, outline: Points, cloth: NDArray[np.uint8], to_canvas: Affine, label: int
     ) -> None:
-        """Fill an outline [N,2] (pixels) with cloth; `to_canvas` [2,3] maps cloth pixels here."""
+        """Fill an outline [N, 2] (pixels) with cloth; `to_canvas` [2, 3] maps cloth pixels here."""
+        import cv2
+
         height, width = self.image.shape[:2]
         left, top = max(int(outline[:, 0].min()), 0), max(int(outline[:, 1].min()), 0)
         right = min(int(np.ceil(outline[:, 0].max())) + 1, width)
@@ -55,7 +58,7 @@ def _fixed(outline: Points) -> NDArray[np.int32]:
 
 
 def carried(outline: Points, affine: Affine) -> Points:
-    """Apply an affine map [2,3] to points [N,2]."""
+    """Apply an affine map [2, 3] to points [N, 2]."""
     return (outline @ affine[:, :2].T + affine[:, 2]).astype(np.float32)
 
 

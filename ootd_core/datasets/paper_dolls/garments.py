@@ -52,7 +52,7 @@ class Garment:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A piece of cloth: the body part that carries it and its outline [N,2], in body heights."""
+    """A piece of cloth: the body part that carries it and its outline [N, 2], in body heights."""
 
     part: str
     outline: Points

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +41,8 @@ class Pattern:
 
 def random_colour(rng: np.random.Generator) -> Colour:
     """Draw a garment colour: mostly saturated, sometimes grey, black or white."""
+    import cv2
+
     if rng.random() < 0.16:
         value = int(rng.choice([40, 90, 150, 235]))
         return value, value, value
@@ -86,7 +87,7 @@ def _dots(period: float, phase: float) -> NDArray[np.floating]:
 
 
 def _emblem_outline(emblem: Emblem) -> NDArray[np.float64]:
-    """Return the outline [N,2] of an emblem within the unit circle."""
+    """Return the outline [N, 2] of an emblem within the unit circle."""
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     if emblem == "disc":
         return np.stack([np.cos(turn), np.sin(turn)], 1) * 0.85
@@ -106,6 +107,8 @@ def _emblem_outline(emblem: Emblem) -> NDArray[np.float64]:
 
 def draw_pattern(pattern: Pattern) -> NDArray[np.uint8]:
     """Return the cloth as uint8 RGB [PIXELS, PIXELS, 3]."""
+    import cv2
+
     ground = np.array(pattern.ground, np.float32)
     cloth = np.empty((PIXELS, PIXELS, 3), np.uint8)
     cloth[:] = ground.astype(np.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,9 +47,11 @@ class Skin(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Person:
-    """Who is drawn, how they stand, and where. `scale`: picture heights per body height;
-    `offset`: where the body's origin lies, in picture heights."""
+class DollPerson:
+    """Who is drawn, how they stand, and where.
+
+    scale: picture heights per body height. offset: the body's origin, in picture heights.
+    """
 
     build: Build
     pose: Pose
@@ -65,15 +66,19 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawn person: image uint8 [H,W,3], labels uint8 [H,W], keypoints float32 [18,3]."""
+    """A drawn person: image uint8 [H, W, 3], labels uint8 [H, W], keypoints float32 [18, 3]."""
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     keypoints: NDArray[np.float32]
 
 
-def draw_person(person: Person, outfit: tuple[Garment, ...], *, height: int, width: int) -> Drawing:
-    """Draw a person wearing the garments, the first undermost."""
+def draw_person(
+    person: DollPerson, outfit: tuple[Garment, ...], *, height: int, width: int
+) -> Drawing:
+    """Draw a person wearing the garments, the first one undermost."""
+    import cv2
+
     placement = np.array(
         [[person.scale, 0, person.offset[0]], [0, person.scale, person.offset[1]]], np.float64
     )
@@ -125,7 +130,7 @@ def draw_person(person: Person, outfit: tuple[Garment, ...], *, height: int, wid
 
 
 def draw_garment(garment: Garment, *, height: int, width: int) -> NDArray[np.uint8]:
-    """Return the garment laid flat on white, uint8 [H,W,3], centred with a margin."""
+    """Return the garment laid flat on white, uint8 [H, W, 3], centred with a margin."""
     pieces = panels(garment)
     points = np.concatenate([panel.outline for panel in pieces])
     low, high = points.min(0), points.max(0)
@@ -142,14 +147,14 @@ def draw_garment(garment: Garment, *, height: int, width: int) -> NDArray[np.uin
 
 
 def _compose(outer: Affine, inner: Affine) -> Affine:
-    """Return the map [2,3] that applies `inner` first."""
+    """Return the map [2, 3] that applies `inner` first."""
     return np.concatenate(
         [outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2:] + outer[:, 2:]], 1
     )
 
 
 def draw_background(colours: tuple[Colour, Colour], height: int, width: int) -> NDArray[np.uint8]:
-    """Return a wall uint8 [H,W,3] that fades from the first colour (top) to the second."""
+    """Return a wall uint8 [H, W, 3] that fades from the first colour (top) to the second."""
     share = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     column = (1 - share) * np.array(colours[0], np.float32) + share * np.array(colours[1])
     return np.repeat(column[:, None].astype(np.uint8), width, axis=1)
@@ -194,7 +199,7 @@ def _draw_leg(side: Side, skin: Skin, shoes: Colour) -> None:
     skin(f"{side}_shin", capsule(ankle + (0, 0.014), toe, 0.026, 0.018), SHOE_LABEL[side], shoes)
 
 
-def _draw_head(person: Person, skin: Skin) -> None:
+def _draw_head(person: DollPerson, skin: Skin) -> None:
     skin("head", ellipse(HEAD_CENTRE, 0.056, 0.074), Label.FACE)
     if person.hair != "none":
         cap = ellipse(HEAD_CENTRE - (0, 0.01), 0.062, 0.076)[14:]

@@ -13,7 +13,7 @@ from ...categories import Category
 from .body import random_build, random_pose
 from .garments import Garment, random_garment
 from .patterns import Colour
-from .picture import Hair, Person, draw_background, draw_garment, draw_person
+from .picture import DollPerson, Hair, draw_background, draw_garment, draw_person
 
 CATEGORIES = tuple(Category)
 SKINS: tuple[Colour, ...] = (
@@ -31,9 +31,12 @@ STYLES: tuple[Hair, ...] = ("none", "short", "bob", "long")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DollSample:
-    """person, garment, truth: uint8 RGB [H,W,3]. labels and truth_labels: uint8 [H,W], the label
-    maps of person and truth. keypoints: float32 [18,3], rows (x, y, confidence), confidence 0
-    outside the picture."""
+    """A drawn person, a garment, and everything known about them.
+
+    person, garment, truth: uint8 RGB [H, W, 3]. labels, truth_labels: uint8 [H, W], the label maps
+    of person and truth. keypoints: float32 [18, 3], rows (x, y, confidence), confidence 0 outside
+    the picture.
+    """
 
     seed: int
     category: Category
@@ -83,7 +86,7 @@ def draw_sample(
 
 
 def draw_nobody(seed: int, *, height: int, width: int) -> NDArray[np.uint8]:
-    """Draw a picture uint8 [H,W,3] without a person: an empty wall or a flat garment."""
+    """Draw a picture uint8 [H, W, 3] without a person: an empty wall or a flat garment."""
     rng = np.random.default_rng(seed)
     if rng.random() < 0.5:
         return draw_background((_pastel(rng), _pastel(rng)), height, width)
@@ -98,11 +101,11 @@ def changed(outfit: tuple[Garment, ...], garment: Garment) -> tuple[Garment, ...
     return tuple(garment if worn.category is garment.category else worn for worn in outfit)
 
 
-def random_person(rng: np.random.Generator, category: Category) -> Person:
+def random_person(rng: np.random.Generator, category: Category) -> DollPerson:
     """Draw a person: build, pose, looks, background and framing."""
     shade = rng.uniform(0.9, 1.05)
     skin = SKINS[int(rng.integers(len(SKINS)))]
-    person = Person(
+    person = DollPerson(
         build=random_build(rng),
         pose=random_pose(rng),
         skin=_rgb(tuple(min(255.0, shade * value) for value in skin)),

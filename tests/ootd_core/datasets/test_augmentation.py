@@ -17,7 +17,7 @@ from ootd_core.datasets.augmentation import (
 )
 from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.datasets.sample import TryOnSample
-from ootd_core.datasets.training_masks import MaskOptions, training_mask
+from ootd_core.datasets.sample_masks import TrainingMaskOptions, training_mask
 from ootd_core.masks.labels import Label
 from ootd_core.masks.limbs import JOINTS
 
@@ -93,7 +93,7 @@ def test_keypoints_land_on_the_flipped_labels() -> None:
 @pytest.mark.parametrize("category", Category)
 def test_the_mask_of_a_mirrored_person_is_the_mirrored_mask(category: Category) -> None:
     sample = PaperDolls((256, 192), "test", dolls=1, categories=[category])[0]
-    options = MaskOptions(whole_limbs=0.0)
+    options = TrainingMaskOptions(hide_old_garment_probability=0.0)
     masks = [
         training_mask(one, Variant.FULL_BODY, np.random.default_rng(0), options)
         for one in (sample, flipped(sample))
@@ -135,12 +135,24 @@ def test_the_same_colour_stays_the_same_in_every_picture() -> None:
 
 def test_each_change_can_be_switched_off_and_on() -> None:
     sample = DOLLS[0]
-    never = Augmentation(flip=0.0, recolour=0.0)
+    never = Augmentation(flip_probability=0.0, recolour_probability=0.0)
     assert same(augment(sample, np.random.default_rng(0), never), sample)
-    always = augment(sample, np.random.default_rng(0), Augmentation(flip=1.0, recolour=0.0))
+    always = augment(
+        sample,
+        np.random.default_rng(0),
+        Augmentation(flip_probability=1.0, recolour_probability=0.0),
+    )
     assert same(always, flipped(sample))
-    both = augment(sample, np.random.default_rng(0), Augmentation(flip=1.0, recolour=1.0))
-    only_colours = augment(sample, np.random.default_rng(0), Augmentation(flip=0.0, recolour=1.0))
+    both = augment(
+        sample,
+        np.random.default_rng(0),
+        Augmentation(flip_probability=1.0, recolour_probability=1.0),
+    )
+    only_colours = augment(
+        sample,
+        np.random.default_rng(0),
+        Augmentation(flip_probability=0.0, recolour_probability=1.0),
+    )
     assert same(both, flipped(only_colours)) and not same(only_colours, sample)
 
 
@@ -155,8 +167,8 @@ def test_half_of_the_samples_are_flipped() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("flip", 1.5),
-        ("recolour", -0.1),
+        ("flip_probability", 1.5),
+        ("recolour_probability", -0.1),
         ("hue", 200.0),
         ("saturation", 0.5),
         ("gamma", float("nan")),

@@ -103,7 +103,7 @@ def test_a_picture_that_is_too_small_or_of_another_shape(tree: Path) -> None:
 def test_keypoints_without_a_person(tree: Path) -> None:
     save_openpose(tree / "train/openpose_json/00002_00_keypoints.json", [])
     kind, text = the_trouble(check(tree))
-    assert kind is Trouble.UNREADABLE and "00002_00_keypoints.json names no person" in text
+    assert kind is Trouble.UNREADABLE and "00002_00_keypoints.json holds no person" in text
 
 
 def test_keypoints_of_a_larger_picture(tree: Path) -> None:
@@ -127,7 +127,7 @@ def test_lines_that_are_empty_or_repeated(tree: Path) -> None:
     path.write_text("\n".join([first, "", *others, first]) + "\n\n")
     findings = check(tree)
     assert [text.split(":")[-1] for text in findings.troubles[Trouble.LISTING]] == [
-        "2 is empty, not a person and a garment.", "5 repeats line 1.",
+        "2 is empty instead of a person and a garment.", "5 repeats line 1.",
     ]  # fmt: skip
     assert findings.pairs[TRAIN] == 3 and findings.bad[TRAIN] == 0 and not findings.good
 

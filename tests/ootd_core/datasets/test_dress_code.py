@@ -79,7 +79,7 @@ def test_lines_of_no_category_are_complained_of(tmp_path: Path) -> None:
     listing = list_pairs(tree, Layout.DRESS_CODE, "train")
     assert [pair.name for pair in listing.pairs] == ["upper-000000"]
     (complaint,) = listing.complaints
-    assert "000001_0.jpg the number 7" in complaint
+    assert "has 7 in the third column for 000001_0.jpg" in complaint
     save_pairs(tree / "train_pairs.txt", [good[:2]])
     with pytest.raises(ValueError, match="no paired train pairs"):
         open_dataset(tree)

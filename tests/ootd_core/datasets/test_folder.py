@@ -59,7 +59,7 @@ def test_what_has_no_partner_is_complained_of(tmp_path: Path) -> None:
     assert [pair.name for pair in listing.pairs] == ["upper-0"]
     said = "\n".join(listing.complaints)
     assert "person/1 has no garment" in said and "garment/2 has no person" in said
-    assert "0.png has the name of 0.jpg" in said
+    assert "0.png has the same name as 0.jpg" in said
 
 
 def test_what_is_missing_is_seen_at_the_samples_size(tmp_path: Path) -> None:

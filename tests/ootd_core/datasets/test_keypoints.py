@@ -55,7 +55,7 @@ def test_joints_for_a_larger_picture_are_told(path: Path) -> None:
 )
 def test_nobody_is_unusable(people: list[np.ndarray], path: Path) -> None:
     save_openpose(path, people)
-    with pytest.raises(UnusableSample, match=r"someone\.json names no person"):
+    with pytest.raises(UnusableSample, match=r"someone\.json holds no person"):
         read_openpose(path, HEIGHT, WIDTH)
 
 
@@ -109,5 +109,5 @@ def test_dress_code_has_18_rows_of_4(rows: list[list[object]], path: Path) -> No
     with pytest.raises(UnusableSample, match="18 rows with 4 numbers"):
         read_dress_code(path, HEIGHT, WIDTH)
     path.write_text(json.dumps({"keypoints": [[-1, -1, 0, 0]] * 18}))
-    with pytest.raises(UnusableSample, match="names no person"):
+    with pytest.raises(UnusableSample, match="holds no person"):
         read_dress_code(path, HEIGHT, WIDTH)

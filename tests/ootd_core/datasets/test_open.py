@@ -18,7 +18,7 @@ def test_a_limit_takes_the_first(tmp_path: Path) -> None:
     tree = write_viton_hd(tmp_path)
     dataset = open_dataset(tree, limit=2)
     assert [dataset.name(index) for index in range(len(dataset))] == ["00000_00", "00001_00"]
-    with pytest.raises(ValueError, match="limit of 0"):
+    with pytest.raises(ValueError, match="limit must be at least 1 sample, got 0"):
         open_dataset(tree, limit=0)
 
 

@@ -78,7 +78,7 @@ def test_a_missing_file_is_downloaded_once(
 
 def test_wrong_contents_are_never_used(tmp_path: Path) -> None:
     file = served(tmp_path, b"weights", sha256="0" * 64)
-    with pytest.raises(ValueError, match="has the sha256"):
+    with pytest.raises(ValueError, match="has the SHA-256"):
         obtain(file, tmp_path / "networks")
     assert not (tmp_path / "networks" / file.name).exists()
     (tmp_path / "networks" / file.name).write_bytes(b"others")

@@ -69,15 +69,15 @@ def test_what_is_missing_is_named_with_its_remedy() -> None:
 
 
 def test_values_of_a_sweep() -> None:
-    assert parse_values("2, 1,1.5,2", "Guidance scales", least=0) == [1.0, 1.5, 2.0]
+    assert parse_values("2, 1,1.5,2", "Guidance scales", minimum=0) == [1.0, 1.5, 2.0]
     for text in ("", "1;2", "two"):
-        with pytest.raises(ValueError, match="numbers with commas between them"):
-            parse_values(text, "Guidance scales", least=0)
+        with pytest.raises(ValueError, match="numbers separated by commas"):
+            parse_values(text, "Guidance scales", minimum=0)
     with pytest.raises(ValueError, match=r"Dropouts must be 0 to 1, not 1\.5"):
-        parse_values("0,1.5", "Dropouts", least=0, most=1)
+        parse_values("0,1.5", "Dropouts", minimum=0, maximum=1)
     for text in ("-1", "nan", "inf"):
         with pytest.raises(ValueError, match="must be 0 or more"):
-            parse_values(text, "Guidance scales", least=0)
+            parse_values(text, "Guidance scales", minimum=0)
 
 
 def test_a_sweep_as_table_and_files(tmp_path: Path) -> None:

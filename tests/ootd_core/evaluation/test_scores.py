@@ -8,8 +8,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from ootd_core.categories import Category
 from ootd_core.evaluation.distances import frechet_distance, kernel_distance
 from ootd_core.evaluation.features import FeatureNetworks
-from ootd_core.evaluation.metrics import colour_error, level_error, masked_psnr, whole_ssim
 from ootd_core.evaluation.scores import Judged, Scorer, mean, score
+from ootd_core.images.comparison import colour_error, level_error, masked_psnr, whole_ssim
 from tests.ootd_core.evaluation.stand_ins import stand_ins
 
 RNG = np.random.default_rng(0)

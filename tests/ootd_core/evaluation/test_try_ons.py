@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from ootd_core.categories import Category, Variant
+from ootd_core.datasets.dressing import DressSettings
 from ootd_core.evaluation.features import FeatureNetworks
 from ootd_core.evaluation.measurement import measure
 from ootd_core.evaluation.try_ons import (
-    DressSettings,
+    DressedSample,
     KeptPictures,
-    TryOn,
     Unusable,
     dress_all,
     fingerprint,
@@ -22,12 +22,12 @@ from tests.ootd_core.evaluation.drawn_set import HEIGHT, WIDTH, DrawnSet
 from tests.ootd_core.evaluation.stand_ins import stand_ins
 from tests.ootd_core.small_networks import FOLDER, small_networks
 
-SETTINGS = DressSettings(steps=1)
+SETTINGS = DressSettings(num_inference_steps=1)
 
 
-def dressed(dataset: DrawnSet, kept: KeptPictures | None = None) -> list[TryOn]:
+def dressed(dataset: DrawnSet, kept: KeptPictures | None = None) -> list[DressedSample]:
     results = dress_all(small_networks(), dataset, SETTINGS, kept=kept)
-    return [result for result in results if isinstance(result, TryOn)]
+    return [result for result in results if isinstance(result, DressedSample)]
 
 
 def test_every_sample_is_dressed_inside_its_mask_only() -> None:
@@ -43,19 +43,19 @@ def test_every_sample_is_dressed_inside_its_mask_only() -> None:
 def test_raw_pictures_are_the_decoders_everywhere() -> None:
     settings = replace(SETTINGS, feather=None)
     (result,) = dress_all(small_networks(), DrawnSet(), settings, limit=1)
-    assert isinstance(result, TryOn)
+    assert isinstance(result, DressedSample)
     outside = ~result.mask
     assert not np.array_equal(result.picture[outside], result.sample.person[outside])
 
 
-def test_unusable_samples_are_passed_over_with_the_reason() -> None:
+def test_unusable_samples_are_left_out_with_the_reason() -> None:
     dataset = DrawnSet(unreadable=(1,), nobody=(2,))
     results = list(dress_all(small_networks(), dataset, SETTINGS))
-    assert [isinstance(result, TryOn) for result in results] == [True, False, False, True]
+    assert [isinstance(result, DressedSample) for result in results] == [True, False, False, True]
     damaged, nobody = results[1:3]
     assert damaged == Unusable(name="people/1.jpg", reason="people/1.jpg is damaged.")
     assert isinstance(nobody, Unusable) and "No person was found" in nobody.reason
-    assert nobody.reason.startswith("people/2.jpg: ")
+    assert nobody.reason.startswith("people/2.jpg cannot be masked: ")
 
 
 def test_half_body_networks_refuse_a_dress_before_anything_is_made() -> None:
@@ -111,7 +111,7 @@ def test_whatever_changes_a_picture_changes_the_hash(tmp_path: Path) -> None:
     same = hashed()
     assert same == hashed() == hashed(model=model)
     others = [
-        hashed(replace(SETTINGS, guidance=1.0)),
+        hashed(replace(SETTINGS, guidance_scale=1.0)),
         hashed(replace(SETTINGS, feather=None)),
         hashed(dataset=DrawnSet(categories=(Category.UPPER,))),
         hashed(source="b"),
@@ -136,7 +136,7 @@ def test_measuring_a_paired_set() -> None:
     )
     assert list(result.scores) == ["upper", "dress", "all"]
     assert result.scores["all"].pictures == len(result.samples) == 3
-    assert seen == ["TryOn", "Unusable", "TryOn", "TryOn"]
+    assert seen == ["DressedSample", "Unusable", "DressedSample", "DressedSample"]
     assert [one.name for one in result.unusable] == ["people/1.jpg"]
     overall = result.scores["all"]
     assert overall.fid is not None and overall.lpips is not None and overall.ssim is not None

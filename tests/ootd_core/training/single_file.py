@@ -1,7 +1,6 @@
 """A single-file Stable Diffusion checkpoint, made from a diffusers UNet the other way round.
 
-Block by block from the layout of the original program, and so independent of the code under test,
-which goes by patterns.
+Block by block from the layout of the original program, and so independent of the converter.
 """
 
 from collections.abc import Mapping

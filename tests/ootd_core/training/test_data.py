@@ -53,7 +53,7 @@ def source(
     dataset: TryOnDataset | None = None, cache: Path | None = None, **options: Any
 ) -> DatasetLatents:
     dataset = dataset or PaperDolls(SIZE, dolls=6)
-    chosen = DataOptions(**{"batch": 2, **options})  # pyright: ignore[reportArgumentType]
+    chosen = DataOptions(**{"batch_size": 2, **options})  # pyright: ignore[reportArgumentType]
     return DatasetLatents(small_networks(), dataset, chosen, size=SIZE, cache=cache)
 
 
@@ -80,7 +80,7 @@ def test_every_sample_comes_once_a_pass_in_another_order() -> None:
 def test_a_batch_depends_on_its_number_alone(tmp_path: Path) -> None:
     plain = source()
     batches = {number: plain.batch(number) for number in (0, 1, 3)}
-    kept = source(cache=tmp_path, workers=2)
+    kept = source(cache=tmp_path, num_workers=2)
     for _ in range(2):  # encoded, then read
         for number in (3, 0, 1):
             assert same(kept.batch(number), batches[number])
@@ -89,7 +89,7 @@ def test_a_batch_depends_on_its_number_alone(tmp_path: Path) -> None:
 
 
 def test_larger_batches_hold_the_same_draws() -> None:
-    small, large = source(), source(batch=4)
+    small, large = source(), source(batch_size=4)
     assert same(small.batch(2) + small.batch(3), large.batch(1))
 
 
@@ -107,14 +107,17 @@ def test_what_is_on_disk_is_not_read_again(tmp_path: Path) -> None:
 
 
 def test_other_options_are_other_latents(tmp_path: Path) -> None:
-    plain = source(cache=tmp_path, augmentation=Augmentation(flip=0.0))
-    mirrored = source(cache=tmp_path, augmentation=Augmentation(flip=1.0))
+    plain = source(cache=tmp_path, augmentation=Augmentation(flip_probability=0.0))
+    mirrored = source(cache=tmp_path, augmentation=Augmentation(flip_probability=1.0))
     a, b = plain.batch(0)[0].latents, mirrored.batch(0)[0].latents
     assert not torch.allclose(a.garment, b.garment)
 
 
-def test_variants_take_turns() -> None:
-    data = source(variants=2, augmentation=Augmentation(flip=0.0, recolour=1.0))
+def test_versions_take_turns() -> None:
+    data = source(
+        versions_per_sample=2,
+        augmentation=Augmentation(flip_probability=0.0, recolour_probability=1.0),
+    )
     index = data.place(0)[0]
     visits = [n for n in range(24) if data.place(n)[0] == index]
     assert [data.place(n)[1] for n in visits] == [0, 1, 0, 1]
@@ -124,7 +127,7 @@ def test_variants_take_turns() -> None:
 
 
 def test_unusable_samples_are_blank_and_named(caplog: pytest.LogCaptureFixture) -> None:
-    data = source(Damaged(broken=(1, 4), untrue=2), batch=6, workers=2)
+    data = source(Damaged(broken=(1, 4), untrue=2), batch_size=6, num_workers=2)
     for number in (0, 1):
         draws = data.batch(number)
         left_out = {data.place(draw.number)[0] for draw in draws if not draw.counts}
@@ -140,7 +143,7 @@ def test_unusable_samples_are_blank_and_named(caplog: pytest.LogCaptureFixture) 
 
 def test_a_set_without_a_usable_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="None of the 6 samples can be used"):
-        source(Damaged(broken=tuple(range(6))), batch=6).batch(0)
+        source(Damaged(broken=tuple(range(6))), batch_size=6).batch(0)
 
 
 def test_half_body_networks_take_upper_garments_only() -> None:
@@ -149,7 +152,7 @@ def test_half_body_networks_take_upper_garments_only() -> None:
     chosen = module.usable_indices(dolls, networks)
     assert chosen == [i for i in range(6) if dolls.category(i) is Category.UPPER]
     lower = PaperDolls(SIZE, dolls=2, categories=[Category.LOWER])
-    with pytest.raises(ValueError, match="no garment that variant hd takes"):
+    with pytest.raises(ValueError, match="no garment for variant hd"):
         module.usable_indices(lower, networks)
 
 
@@ -182,7 +185,7 @@ def test_dolls_drawn_otherwise_have_another_stamp(monkeypatch: pytest.MonkeyPatc
     assert module.sample_stamp(dataset, 0) != before
 
 
-@pytest.mark.parametrize("name", ["batch", "variants", "processes"])
+@pytest.mark.parametrize("name", ["batch_size", "versions_per_sample", "processes"])
 def test_options_are_checked(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        DataOptions(**{"batch": 1, name: 0})  # pyright: ignore[reportArgumentType]
+        DataOptions(**{"batch_size": 1, name: 0})  # pyright: ignore[reportArgumentType]

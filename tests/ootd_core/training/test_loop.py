@@ -23,14 +23,20 @@ class Line:
 
 
 def settings(**changes: float) -> LoopSettings:
-    values = {"steps": 30, "learning_rate": 0.05, "warmup": 3, "save_every": 10, "log_every": 5}
+    values = {
+        "max_train_steps": 30,
+        "learning_rate": 0.05,
+        "lr_warmup_steps": 3,
+        "checkpointing_steps": 10,
+        "logging_steps": 5,
+    }
     return LoopSettings(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_it_learns_and_logs(tmp_path: Path) -> None:
     task = Line()
     before = task.loss(999)[0].item()
-    Training(task, settings(steps=120), tmp_path).run()
+    Training(task, settings(max_train_steps=120), tmp_path).run()
     assert task.loss(999)[0].item() < before / 20
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert rows[0].startswith("step,seconds_per_step,loss") and rows[0].endswith("double")
@@ -61,22 +67,22 @@ def test_a_stop_loses_at_most_the_steps_since_the_last_save(tmp_path: Path) -> N
 
 def test_averages_lag_behind_and_can_be_loaded(tmp_path: Path) -> None:
     task = Line()
-    training = Training(task, settings(average=0.9), tmp_path)
+    training = Training(task, settings(ema_decay=0.9), tmp_path)
     training.run()
     last = task.layer.weight.detach().clone()
-    training.load_averages()
+    training.load_ema_weights()
     assert not torch.equal(last, task.layer.weight)
-    assert torch.equal(task.layer.weight, training.averages["line.weight"])
+    assert torch.equal(task.layer.weight, training.ema["line.weight"])
 
 
 def test_the_rate_rises_and_falls() -> None:
-    rates = [settings().rate(step) for step in range(31)]
+    rates = [settings().learning_rate_at(step) for step in range(31)]
     assert rates[0] == pytest.approx(0.05 / 3)
     assert max(rates) <= 0.05 and rates[30] == pytest.approx(0.0, abs=1e-12)
-    constant = settings(schedule="constant")  # type: ignore[arg-type]
-    assert constant.rate(25) == 0.05
-    linear = settings(schedule="linear")  # type: ignore[arg-type]
-    assert linear.rate(15) == pytest.approx(0.025)
+    constant = settings(lr_scheduler="constant")  # type: ignore[arg-type]
+    assert constant.learning_rate_at(25) == 0.05
+    linear = settings(lr_scheduler="linear")  # type: ignore[arg-type]
+    assert linear.learning_rate_at(15) == pytest.approx(0.025)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
@@ -87,10 +93,13 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": 0}, "at least 1, got 0"),
-        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
-        ({"schedule": "steep"}, "'steep'"),
-        ({"precision": "fp8"}, "'fp32', 'bf16' or 'fp16', got 'fp8'"),
+        ({"max_train_steps": 0}, "at least 1, got 0"),
+        (
+            {"gradient_accumulation_steps": 0},
+            "gradient_accumulation_steps must be at least 1, got 0",
+        ),
+        ({"lr_scheduler": "steep"}, "'steep'"),
+        ({"mixed_precision": "fp8"}, "'no', 'fp16' or 'bf16', got 'fp8'"),
     ],
 )
 def test_bad_settings(changes: dict[str, float], words: str) -> None:
@@ -102,7 +111,7 @@ def test_accumulation_takes_the_mean_of_its_batches(tmp_path: Path) -> None:
     task, numbers = Line(), list[int]()
     loss = task.loss
     task.loss = lambda step: (numbers.append(step), loss(step))[1]  # type: ignore[method-assign]
-    training = Training(task, settings(accumulate=3), tmp_path)
+    training = Training(task, settings(gradient_accumulation_steps=3), tmp_path)
     training.step = 4
     figures = training.gradients()
     assert numbers == [12, 13, 14]
@@ -115,36 +124,36 @@ def test_accumulation_takes_the_mean_of_its_batches(tmp_path: Path) -> None:
 
 def test_averaged_weights_come_and_go_bit_for_bit(tmp_path: Path) -> None:
     task = Line()
-    training = Training(task, settings(average=0.9), tmp_path)
+    training = Training(task, settings(ema_decay=0.9), tmp_path)
     training.run(until=10)
-    own, average = task.layer.weight.clone(), training.averages["line.weight"].clone()
-    with pytest.raises(KeyboardInterrupt), training.averaged():
+    own, average = task.layer.weight.clone(), training.ema["line.weight"].clone()
+    with pytest.raises(KeyboardInterrupt), training.ema_weights():
         assert torch.equal(task.layer.weight, average)
         raise KeyboardInterrupt
     assert torch.equal(task.layer.weight, own)
-    assert torch.equal(training.averages["line.weight"], average)
+    assert torch.equal(training.ema["line.weight"], average)
 
 
 def test_training_without_averages(tmp_path: Path) -> None:
     task = Line()
-    training = Training(task, settings(average=0.0), tmp_path)
+    training = Training(task, settings(ema_decay=0.0), tmp_path)
     training.run()
     last = task.layer.weight.clone()
-    training.load_averages()
-    assert not training.averages and torch.equal(task.layer.weight, last)
+    training.load_ema_weights()
+    assert not training.ema and torch.equal(task.layer.weight, last)
 
 
 def test_another_identity_is_refused(tmp_path: Path) -> None:
     Training(Line(), settings(), tmp_path, identity={"batch": 8}).run(until=10)
     assert Training(Line(), settings(), tmp_path, identity={"batch": 8}).step == 10
-    with pytest.raises(ValueError, match="begun with batch = 8, not 4"):
+    with pytest.raises(ValueError, match="began with batch = 8, not 4"):
         Training(Line(), settings(), tmp_path, identity={"batch": 4})
 
 
 def test_half_precision_products_over_float32_weights(tmp_path: Path) -> None:
     task, dtypes = Line(), set[torch.dtype]()
     task.layer.register_forward_hook(lambda _m, _i, output: dtypes.add(output.dtype))
-    Training(task, settings(precision="bf16"), tmp_path).run()  # type: ignore[arg-type]
+    Training(task, settings(mixed_precision="bf16"), tmp_path).run()  # type: ignore[arg-type]
     assert dtypes == {torch.bfloat16} and task.layer.weight.dtype == torch.float32
 
 
@@ -170,7 +179,7 @@ class Layers(Line):
 
 
 def test_muon_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
-    with_muon = settings(optimizer="muon", steps=60)  # type: ignore[arg-type]
+    with_muon = settings(optimizer="muon", max_train_steps=60)  # type: ignore[arg-type]
     whole, parts, resumed = Layers(), Layers(), Layers()
     before = whole.loss(999)[0].item()
     training = Training(whole, with_muon, tmp_path / "whole")

@@ -39,22 +39,22 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "cache": str(tmp_path_factory.mktemp("latents")),
         "height": 32,
         "width": 24,
-        "limit": 6,
-        "steps": STEPS,
-        "batch": 1,
-        "effective_batch": 1,
-        "variants": 2,
-        "precision": "fp32",
-        "flip": 0.5,
-        "save_every": 20,
-        "log_every": 1,
-        "publish_every": 50,
-        "validation_samples": 0,
+        "max_train_samples": 6,
+        "max_train_steps": STEPS,
+        "train_batch_size": 1,
+        "total_batch_size": 1,
+        "versions_per_sample": 2,
+        "mixed_precision": "no",
+        "flip_probability": 0.5,
+        "checkpointing_steps": 20,
+        "logging_steps": 1,
+        "publishing_steps": 50,
+        "num_validation_images": 0,
     }
 
 
 def losses(out: Path) -> list[tuple[float, ...]]:
-    columns = ("step", "loss", "error", "gradient_norm", "rate")
+    columns = ("step", "loss", "error", "grad_norm", "learning_rate")
     rows = Log(out / "training" / "log.csv").rows()
     return [tuple(row[column] for column in columns) for row in rows]
 
@@ -87,7 +87,7 @@ def test_a_killed_training_ends_as_one_that_was_left_alone(
     assert [row[0] for row in wanted] == list(range(1, STEPS + 1))
     assert losses(killed) == wanted
     ends = [States(out / "training" / "states").newest() for out in (whole, killed)]
-    for kind in ("weights", "averages", "exp_avg", "exp_avg_sq"):
+    for kind in ("weights", "ema", "exp_avg", "exp_avg_sq"):
         one, other = (read_tensors(end, kind) for end in ends if end is not None)
         assert one and all(torch.equal(other[name], value) for name, value in one.items()), kind
     for out in (whole, killed):
@@ -102,7 +102,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {**settings, "effective_batch": 4, "dropout": 0.3}
+    common = {**settings, "total_batch_size": 4, "outfitting_dropout": 0.3}
     together = [
         forks.start(
             "write_gradients",
@@ -114,7 +114,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(
                 "MASTER_PORT": str(port),
                 "ACCELERATE_USE_CPU": "true",
             },
-            **{**common, "batch": 2, "out": str(tmp_path / "two")},
+            **{**common, "train_batch_size": 2, "out": str(tmp_path / "two")},
             file=str(tmp_path / "two.safetensors"),
         )
         for rank in range(2)
@@ -122,7 +122,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(
     alone = forks.start(
         "write_gradients",
         {},
-        **{**common, "batch": 4, "out": str(tmp_path / "one")},
+        **{**common, "train_batch_size": 4, "out": str(tmp_path / "one")},
         file=str(tmp_path / "one.safetensors"),
     )
     assert [forks.wait(process) for process in (*together, alone)] == [0, 0, 0]

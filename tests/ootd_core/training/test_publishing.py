@@ -16,7 +16,7 @@ DC = Variant.FULL_BODY
 def test_a_published_folder_loads(tmp_path: Path) -> None:
     networks = tiny_networks()
     copy_parts(FOLDER, tmp_path)
-    publish(tmp_path, networks, 7, dtype=torch.float32, keep=1)
+    publish(tmp_path, networks, 7, dtype=torch.float32, total_limit=1)
     loaded = load_networks(tmp_path, DC)
     for name in ("outfitting_unet", "tryon_unet", "vae", "text_encoder", "image_encoder"):
         wanted = getattr(networks, name).state_dict()
@@ -31,7 +31,7 @@ def test_a_published_folder_loads(tmp_path: Path) -> None:
 def test_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     networks = tiny_networks()
     for step in (900, 1000, 1100, 1100):
-        publish(tmp_path, networks, step, dtype=torch.float16, keep=2)
+        publish(tmp_path, networks, step, dtype=torch.float16, total_limit=2)
     assert published_steps(tmp_path, DC) == [1000, 1100]
     assert published_steps(tmp_path, Variant.HALF_BODY) == []
 
@@ -41,7 +41,7 @@ def test_an_interrupted_checkpoint_is_never_seen(
 ) -> None:
     networks = tiny_networks()
     copy_parts(FOLDER, tmp_path)
-    publish(tmp_path, networks, 7, dtype=torch.float32, keep=2)
+    publish(tmp_path, networks, 7, dtype=torch.float32, total_limit=2)
     save_part = publishing.save_part
 
     def second_fails(folder: Path, *rest: object, **options: object) -> None:
@@ -52,9 +52,9 @@ def test_an_interrupted_checkpoint_is_never_seen(
     with monkeypatch.context() as patch:
         patch.setattr(publishing, "save_part", second_fails)
         with pytest.raises(KeyboardInterrupt):
-            publish(tmp_path, networks, 8, dtype=torch.float32, keep=2)
+            publish(tmp_path, networks, 8, dtype=torch.float32, total_limit=2)
     assert published_steps(tmp_path, DC) == [7]
     load_networks(tmp_path, DC)
-    publish(tmp_path, networks, 8, dtype=torch.float32, keep=2)
+    publish(tmp_path, networks, 8, dtype=torch.float32, total_limit=2)
     assert published_steps(tmp_path, DC) == [7, 8]
     assert not list(tmp_path.rglob("*.part"))

@@ -12,7 +12,7 @@ def save(states: States, step: int) -> Path:
 
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:
-    states = States(tmp_path, keep=2)
+    states = States(tmp_path, total_limit=2)
     assert states.newest() is None
     for step in (5, 10, 100):
         save(states, step)
@@ -20,7 +20,7 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
     assert newest is not None
     assert read_progress(newest) == {"note": "x", "step": 100}
     assert read_tensors(newest, "weights")["a"].tolist() == [100.0, 100.0]
-    assert read_tensors(newest, "averages") == {}
+    assert read_tensors(newest, "ema") == {}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000100"]
 
 

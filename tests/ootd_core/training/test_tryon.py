@@ -17,10 +17,10 @@ from ootd_core.training.tryon import (
     TryOnTask,
     draw_chance,
     idle_parameters,
-    noise_weight,
     read_garment,
     rectified,
     shifted,
+    snr_weight,
 )
 from tests.ootd_core.small_networks import FOLDER, small_networks
 from tests.ootd_core.training.tiny_model import PROMPT_CHANNELS, tiny_unet
@@ -91,7 +91,7 @@ def assert_close(found: dict[str, Tensor], wanted: dict[str, Tensor], tolerance:
 
 def test_the_gradient_reaches_both_unets() -> None:
     networks = load_networks(FOLDER, Variant.FULL_BODY)
-    task = TryOnTask(networks, Drawn(1, size=(16, 16)), dropout=0.0)
+    task = TryOnTask(networks, Drawn(1, size=(16, 16)), outfitting_dropout=0.0)
     loss, _ = task.loss(0)
     loss.backward()
     assert 0.2 < loss.item() < 5
@@ -114,7 +114,7 @@ def test_what_is_never_run_is_not_trained() -> None:
 
 
 def test_without_a_garment_the_outfitting_unet_still_learns_the_blank() -> None:
-    task = TryOnTask(tiny_networks(), Drawn(2), dropout=1.0)
+    task = TryOnTask(tiny_networks(), Drawn(2), outfitting_dropout=1.0)
     task.loss(0)[0].backward()
     found = gradients(task)
     assert not found["outfitting.conv_in.weight"].any()  # a blank has no pixels to weigh
@@ -124,7 +124,9 @@ def test_without_a_garment_the_outfitting_unet_still_learns_the_blank() -> None:
 def test_dropout_frequency() -> None:
     shape = torch.Size((4, 1, 1))
     kept = [
-        draw_chance(7, n, shape=shape, noises=1, timesteps=1000, dropout=0.1).keeps_garment
+        draw_chance(
+            7, n, shape=shape, noises=1, timesteps=1000, outfitting_dropout=0.1
+        ).keeps_garment
         for n in range(10_000)
     ]
     assert abs(10_000 - sum(kept) - 1000) < 4 * np.sqrt(10_000 * 0.1 * 0.9)
@@ -136,11 +138,13 @@ def test_dropout_blanks_a_sample_once_for_all_its_noises() -> None:
     networks.outfitting_unet.conv_in.register_forward_pre_hook(
         lambda _, inputs: garments.append(inputs[0])
     )
-    TryOnTask(networks, Drawn(40), dropout=0.5, noises_per_garment=2).loss(0)
+    TryOnTask(networks, Drawn(40), outfitting_dropout=0.5, noises_per_garment=2).loss(0)
     (garment,) = garments
     blank = [not latents.any() for latents in garment]
     chances = [
-        draw_chance(0, n, shape=torch.Size((4, 8, 6)), noises=2, timesteps=1000, dropout=0.5)
+        draw_chance(
+            0, n, shape=torch.Size((4, 8, 6)), noises=2, timesteps=1000, outfitting_dropout=0.5
+        )
         for n in range(40)
     ]
     assert blank == [not chance.keeps_garment for chance in chances]
@@ -150,7 +154,9 @@ def test_dropout_blanks_a_sample_once_for_all_its_noises() -> None:
 def test_chance_depends_on_seed_and_number_alone() -> None:
     def chance(seed: int, number: int) -> Tensor:
         shape = torch.Size((4, 2, 2))
-        drawn = draw_chance(seed, number, shape=shape, noises=3, timesteps=1000, dropout=0.1)
+        drawn = draw_chance(
+            seed, number, shape=shape, noises=3, timesteps=1000, outfitting_dropout=0.1
+        )
         assert drawn.noise.shape == (3, 4, 2, 2) and drawn.timesteps.shape == (3,)
         return drawn.noise
 
@@ -163,7 +169,9 @@ def test_noises_of_one_sample_share_the_range_of_timesteps_out() -> None:
     shape = torch.Size((4, 8, 6))
     drawn = torch.stack(
         [
-            draw_chance(0, n, shape=shape, noises=4, timesteps=1000, dropout=0.1).timesteps
+            draw_chance(
+                0, n, shape=shape, noises=4, timesteps=1000, outfitting_dropout=0.1
+            ).timesteps
             for n in range(500)
         ]
     )
@@ -179,7 +187,13 @@ def test_shifted_timesteps_keep_their_ends_and_move_the_middle_up() -> None:
     assert moved[0] == 0.0 and moved[-1] == 1.0 and moved[5] == pytest.approx(0.75)
     drawn = [
         draw_chance(
-            0, n, shape=torch.Size((1, 2, 2)), noises=1, timesteps=1000, dropout=0.0, shift=3.0
+            0,
+            n,
+            shape=torch.Size((1, 2, 2)),
+            noises=1,
+            timesteps=1000,
+            outfitting_dropout=0.0,
+            shift=3.0,
         )
         for n in range(1000)
     ]
@@ -190,7 +204,8 @@ def test_shifted_timesteps_keep_their_ends_and_move_the_middle_up() -> None:
 def test_timesteps_and_noise_are_spread() -> None:
     shape = torch.Size((4, 2, 2))
     drawn = [
-        draw_chance(0, n, shape=shape, noises=1, timesteps=1000, dropout=0.1) for n in range(2000)
+        draw_chance(0, n, shape=shape, noises=1, timesteps=1000, outfitting_dropout=0.1)
+        for n in range(2000)
     ]
     timesteps = torch.cat([chance.timesteps for chance in drawn]).float()
     assert 0 <= timesteps.min() < 5 and 995 <= timesteps.max() < 1000
@@ -209,7 +224,7 @@ def repeated_loss(task: TryOnTask, noises: int) -> Tensor:
             shape=draw.latents.target.shape,
             noises=noises,
             timesteps=1000,
-            dropout=task.dropout,
+            outfitting_dropout=task.outfitting_dropout,
         )
         for draw in draws
     ]
@@ -243,7 +258,7 @@ def test_noises_that_share_a_garment_give_the_gradient_of_a_repeated_garment() -
 
 def test_checkpointing_changes_no_gradient() -> None:
     plain = TryOnTask(tiny_networks(), Drawn(2))
-    checkpointed = TryOnTask(tiny_networks(), Drawn(2), checkpointing=True)
+    checkpointed = TryOnTask(tiny_networks(), Drawn(2), gradient_checkpointing=True)
     runs = [0, 0]
     unet: Any = checkpointed.networks.outfitting_unet
     block = unet.down_blocks[0].attentions[0]
@@ -316,13 +331,13 @@ def test_a_step_can_be_repeated(step: int) -> None:
 
 def test_the_papers_loss_weighs_every_timestep_alike() -> None:
     alphas = torch.tensor([0.99, 0.5, 0.01])
-    assert torch.equal(noise_weight(alphas, most=1.0), torch.ones(3))
-    assert noise_weight(alphas, most=20.0).tolist() == pytest.approx([1.0, 1.0, 20.0])
+    assert torch.equal(snr_weight(alphas, minimum=1.0, maximum=1.0), torch.ones(3))
+    assert snr_weight(alphas, minimum=1.0, maximum=20.0).tolist() == pytest.approx([1.0, 1.0, 20.0])
 
 
 def test_weights_follow_the_noise_between_their_bounds() -> None:
     alphas = torch.tensor([0.9999, 0.9, 0.5, 0.1, 0.0001])
-    found = noise_weight(alphas, most=99.0, least=0.01).tolist()
+    found = snr_weight(alphas, maximum=99.0, minimum=0.01).tolist()
     assert found == pytest.approx([0.01, 1 / 9, 1.0, 9.0, 99.0], rel=1e-4)
 
 
@@ -347,7 +362,13 @@ def test_rectified_noise_makes_a_noisy_picture_of_the_networks_own_guess(
 
 def test_a_guess_is_made_with_no_less_noise_and_where_it_hides_the_truth() -> None:
     drawn = draw_chance(
-        0, 0, shape=torch.Size((1, 1, 1)), noises=1000, timesteps=1000, dropout=0.1, shift=3.0
+        0,
+        0,
+        shape=torch.Size((1, 1, 1)),
+        noises=1000,
+        timesteps=1000,
+        outfitting_dropout=0.1,
+        shift=3.0,
     )
     assert (drawn.guess_timesteps >= drawn.timesteps).all() and drawn.guess_timesteps.max() < 1000
     lowest = drawn.timesteps.clamp(min=700)
@@ -357,7 +378,9 @@ def test_a_guess_is_made_with_no_less_noise_and_where_it_hides_the_truth() -> No
 
 def test_a_blanked_garment_is_not_rectified() -> None:
     losses = {
-        (dream, dropout): TryOnTask(tiny_networks(), Drawn(2), dropout=dropout, dream=dream)
+        (dream, dropout): TryOnTask(
+            tiny_networks(), Drawn(2), outfitting_dropout=dropout, dream_detail_preservation=dream
+        )
         .loss(0)[0]
         .item()
         for dream in (None, 1.0)
@@ -369,7 +392,9 @@ def test_a_blanked_garment_is_not_rectified() -> None:
 
 def test_the_guess_takes_no_gradient_from_the_pass_after_it() -> None:
     """Autocast keeps weights it has cast: those of a pass without gradients must not be reused."""
-    task = TryOnTask(tiny_networks(), Drawn(2), dropout=0.0, dream=1.0)
+    task = TryOnTask(
+        tiny_networks(), Drawn(2), outfitting_dropout=0.0, dream_detail_preservation=1.0
+    )
     with torch.autocast("cpu", torch.bfloat16):
         task.loss(0)[0].backward()
     found = gradients(task)

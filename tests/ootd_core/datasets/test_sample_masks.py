@@ -6,7 +6,7 @@ import pytest
 from ootd_core.categories import Category, Variant
 from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.datasets.sample import TryOnSample, UnusableSample
-from ootd_core.datasets.training_masks import MaskOptions, training_mask
+from ootd_core.datasets.sample_masks import TrainingMaskOptions, inference_mask, training_mask
 from ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from ootd_core.masks.labels import KEPT
 from ootd_core.masks.morphology import BoolMask
@@ -14,7 +14,7 @@ from ootd_core.masks.morphology import BoolMask
 DOLLS = PaperDolls((128, 96), "test", dolls=6)
 
 
-def inference_mask(sample: TryOnSample, mode: MaskMode) -> BoolMask:
+def generated(sample: TryOnSample, mode: MaskMode) -> BoolMask:
     return agnostic_mask(
         sample.labels,
         sample.keypoints,
@@ -24,7 +24,9 @@ def inference_mask(sample: TryOnSample, mode: MaskMode) -> BoolMask:
     ).mask
 
 
-def masked(sample: TryOnSample, options: MaskOptions | None = None, seed: int = 0) -> BoolMask:
+def masked(
+    sample: TryOnSample, options: TrainingMaskOptions | None = None, seed: int = 0
+) -> BoolMask:
     return training_mask(sample, Variant.FULL_BODY, np.random.default_rng(seed), options)
 
 
@@ -32,13 +34,14 @@ def masked(sample: TryOnSample, options: MaskOptions | None = None, seed: int = 
 def test_it_is_the_mask_of_inference(index: int) -> None:
     sample = DOLLS[index]
     for share, mode in ((0.0, MaskMode.ROBUST), (1.0, MaskMode.HIDE_OLD_GARMENT)):
-        mask = masked(sample, MaskOptions(whole_limbs=share))
-        assert np.array_equal(mask, inference_mask(sample, mode))
+        mask = masked(sample, TrainingMaskOptions(hide_old_garment_probability=share))
+        assert np.array_equal(mask, generated(sample, mode))
+        assert np.array_equal(mask, inference_mask(sample, Variant.FULL_BODY, mode=mode))
 
 
 def test_both_masks_turn_up() -> None:
     sample = DOLLS[0]
-    whole = inference_mask(sample, MaskMode.HIDE_OLD_GARMENT)
+    whole = generated(sample, MaskMode.HIDE_OLD_GARMENT)
     hidden = [np.array_equal(masked(sample, seed=seed), whole) for seed in range(40)]
     assert 10 < sum(hidden) < 30
 
@@ -46,8 +49,10 @@ def test_both_masks_turn_up() -> None:
 @pytest.mark.parametrize("index", range(6))
 def test_enlarging_adds_and_never_covers_what_is_kept(index: int) -> None:
     sample = DOLLS[index]
-    plain = inference_mask(sample, MaskMode.ROBUST)
-    options = MaskOptions(whole_limbs=0.0, enlarge=1.0, most=40)
+    plain = generated(sample, MaskMode.ROBUST)
+    options = TrainingMaskOptions(
+        hide_old_garment_probability=0.0, grow_probability=1.0, max_grow=40
+    )
     areas: set[int] = set()
     for seed in range(6):
         mask = masked(sample, options, seed)
@@ -60,7 +65,7 @@ def test_enlarging_adds_and_never_covers_what_is_kept(index: int) -> None:
 
 
 def test_the_same_numbers_make_the_same_mask() -> None:
-    options = MaskOptions(enlarge=0.5)
+    options = TrainingMaskOptions(grow_probability=0.5)
     for seed in range(4):
         first, again = (masked(DOLLS[1], options, seed) for _ in range(2))
         assert np.array_equal(first, again)
@@ -72,11 +77,15 @@ def test_a_sample_without_anybody_is_unusable() -> None:
         labels=np.zeros((128, 96), np.uint8),
         keypoints=np.zeros((18, 3), np.float32),
     )
-    with pytest.raises(UnusableSample, match="doll-0 cannot be masked: No person"):
-        masked(nobody)
+    for mask in (masked, lambda sample: inference_mask(sample, Variant.FULL_BODY)):
+        with pytest.raises(UnusableSample, match="doll-0 cannot be masked: No person"):
+            mask(nobody)
 
 
-@pytest.mark.parametrize(("field", "value"), [("whole_limbs", 2.0), ("enlarge", -1.0), ("most", 0)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("hide_old_garment_probability", 2.0), ("grow_probability", -1.0), ("max_grow", 0)],
+)
 def test_impossible_options_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=str(value)):
-        MaskOptions(**{field: value})  # pyright: ignore[reportArgumentType]
+        TrainingMaskOptions(**{field: value})  # pyright: ignore[reportArgumentType]

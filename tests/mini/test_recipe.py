@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from mini.recipe import Stage, draw_parsing_batch, draw_pose_batch, stages
+from ootd_core.categories import Variant
+from ootd_core.checkpoints.catalogue import missing
+from ootd_core.checkpoints.networks import load_networks
+from ootd_core.training.loop import LoopSettings, Task
+
+SHORTEST = 1e-6
+
+
+class Runs:
+    """Trains nothing and keeps what would have been trained."""
+
+    def __init__(self) -> None:
+        self.settings: list[LoopSettings] = []
+
+    def __call__(self, task: Task, settings: LoopSettings, work: Path) -> None:
+        assert task.modules and work.parent.name == "work"
+        self.settings.append(settings)
+
+
+@pytest.mark.slow
+def test_all_stages_make_a_whole_model_folder(tmp_path: Path) -> None:
+    runs = Runs()
+    out = tmp_path / "checkpoints"
+    for stage, train in stages().items():
+        train(out, tmp_path / "work" / stage, SHORTEST, runs)
+    assert [settings.max_train_steps for settings in runs.settings] == [2, 1, 1, 2]
+    assert missing(out, Variant.FULL_BODY) == []
+    networks = load_networks(out, Variant.FULL_BODY)
+    assert networks.vae.config["scaling_factor"] > 0
+    assert (out / "ootd" / "ootd_dc" / "checkpoint-2").is_dir()
+    assert len(list((tmp_path / "samples").glob("*.png"))) == 18
+    train = stages(resume_unets=True)[Stage.UNETS]
+    train(out, tmp_path / "work" / "again", SHORTEST, runs)
+    assert (out / "ootd" / "ootd_dc" / "checkpoint-4").is_dir()
+
+
+def test_batches_show_dolls_and_pictures_without_a_person() -> None:
+    images, labels = draw_parsing_batch(0)
+    assert images.shape == (12, 3, 192, 192) and labels.shape == (12, 96, 96)
+    assert labels[:10].flatten(1).any(1).all() and not labels[10:].any()
+    pictures, limbs, joints = draw_pose_batch(0)
+    assert len(pictures) == len(limbs) == len(joints) == 12
+    assert limbs[:10].flatten(1).any(1).all() and not limbs[10:].any()

@@ -10,8 +10,8 @@ import typer
 from PIL import Image
 from tqdm import tqdm
 
-from cli.studio import Studio
-from cli.tryon import choose_device
+from tryon.perception import PersonNetworks
+from ootd_core.checkpoints.networks import choose_device
 from humanparse.preview import COLOURS
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.writing import write_whole
@@ -91,11 +91,11 @@ def prepare_command(
         raise ValueError(
             f"{folder} is of layout {layout_of(folder)}, which has its own label maps."
         )
-    studio = Studio(model, Variant.FULL_BODY, device=choose_device(device))
+    person_networks = PersonNetworks(model, Variant.FULL_BODY, device=choose_device(device))
     failed: list[str] = []
     for pair in tqdm(_unprepared(folder), unit="picture", disable=None):
         try:
-            prepare(pair, studio, height_and_width)
+            prepare(pair, person_networks, height_and_width)
         except UnusableSample as error:
             failed.append(str(error))
     for sentence in failed:

@@ -17,7 +17,7 @@ import typer
 
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.guidance_sweep import full_scores
-from cli.places import MINI_MODEL
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from cli.train_mini import train_with_progress
 from mini.doll_latents import DollLatents, Phase
 from ootd_core.categories import Variant
@@ -43,8 +43,8 @@ FIRST_DOLLS, MORE_DOLLS, MOST_DOLLS = 48, 2, 6000
 class AblationTraining:
     """What all trainings of the ablation share. height: of the pictures, in pixels."""
 
-    max_train_steps: int
-    train_batch_size: int
+    steps: int
+    batch: int
     learning_rate: float
     height: int
     mixed_precision: str = "bf16"
@@ -54,8 +54,8 @@ class AblationTraining:
         width = self.height * 3 // 4
         return (
             Phase(
-                steps=self.max_train_steps,
-                batch=self.train_batch_size,
+                steps=self.steps,
+                batch=self.batch,
                 height=self.height,
                 width=width,
             ),
@@ -63,12 +63,12 @@ class AblationTraining:
 
 
 def dropout_ablation_command(
-    model: Annotated[Path, typer.Option(help="model folder to start from")] = MINI_MODEL,
+    model: Annotated[Path, typer.Option(help="model folder to start from")] = MINI_CHECKPOINT,
     values: Annotated[str, typer.Option(help="probabilities of a blank garment")] = "0,0.1,0.2,0.3",
-    max_train_steps: Annotated[
+    train_steps: Annotated[
         int, typer.Option(min=1, help="training steps for each probability")
     ] = 300,
-    train_batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    batch: Annotated[int, typer.Option(min=1)] = 8,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-4,
     dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 24,
     steps: Annotated[int, typer.Option(min=1, help="sampling steps")] = 20,
@@ -87,8 +87,8 @@ def dropout_ablation_command(
     features = load_feature_networks(folder=networks_folder, inception=inception, alexnet=alexnet)
     first = load_networks(model, Variant.FULL_BODY)
     training = AblationTraining(
-        max_train_steps=max_train_steps,
-        train_batch_size=train_batch_size,
+        steps=train_steps,
+        batch=batch,
         learning_rate=learning_rate,
         height=SCALE * int(first.tryon_unet.config["sample_size"]),
     )
@@ -130,7 +130,7 @@ def train(
     latents: of drawn people, encoded by the same VAE and CLIP towers.
     """
     loop = LoopSettings(
-        max_train_steps=settings.max_train_steps,
+        steps=settings.steps,
         learning_rate=settings.learning_rate,
         ema_decay=0.98,
         mixed_precision=settings.mixed_precision,

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cli.dataset import parse_size
-from cli.demo import contact_sheet, overlay
+from cli.demo import contact_sheet
+from ootd_core.images.compositing import overlay_mask
 from cli.evaluate_data import DataChoice, evaluate_data
-from cli.places import MINI_MODEL
-from cli.studio import Picture, Studio
-from cli.tryon import choose_device, save_picture
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from cli.demo import Picture
+from tryon.perception import PersonNetworks
+from ootd_core.checkpoints.networks import choose_device
+from ootd_core.images.files import save_image
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import DTYPES, Networks, load_networks
 from ootd_core.checkpoints.writing import save_json
@@ -71,7 +74,7 @@ class SplitChoice(StrEnum):
 
 
 def evaluate_command(
-    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_MODEL,
+    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_CHECKPOINT,
     variant: Variant = Variant.FULL_BODY,
     dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 64,
     data: Annotated[Path | None, typer.Option(help="data set folder, instead of dolls")] = None,
@@ -139,9 +142,9 @@ def evaluate_command(
             mask_mode=mask_mode,
             feather=None if raw else DressSettings().feather,
         )
-        studio = Studio(model, variant, device=device)
+        person_networks = PersonNetworks(model, variant, device=device)
         evaluate_data(
-            networks, studio, model, choice, settings, features, out, per_sample=per_sample
+            networks, person_networks, model, choice, settings, features, out, per_sample=per_sample
         )
     for sentence in not_measured(features):
         typer.echo(sentence)
@@ -167,7 +170,7 @@ def evaluate_dolls(
             bar.update()
             if len(lines) < SHEET_LINES:
                 made = {name: one for name, one in pictures.items() if name != "mask"}
-                shown = overlay(doll.person, pictures["mask"].astype(np.float32))
+                shown = overlay_mask(doll.person, pictures["mask"].astype(np.float32))
                 columns[:] = ["person", "garment", "mask", *made, "truth"]
                 lines.append([doll.person, doll.garment, shown, *made.values(), doll.truth])
 
@@ -200,7 +203,7 @@ def evaluate_dolls(
             name: {kind: asdict(row) for kind, row in rows.items()} for name, rows in scores.items()
         }
         save_json(out / "report.json", plain(report))
-        save_picture(out / "sheet.png", contact_sheet(lines, tuple(columns)))
+        save_image(out / "sheet.png", contact_sheet(lines, tuple(columns)))
         bars(out / "scores.png", scores, f"{dolls} held-out dolls")
 
 

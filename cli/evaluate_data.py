@@ -10,9 +10,10 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from cli.demo import contact_sheet, overlay
-from cli.studio import Picture
-from cli.tryon import save_picture
+from cli.demo import contact_sheet
+from ootd_core.images.compositing import overlay_mask
+from cli.demo import Picture
+from ootd_core.images.files import save_image
 from ootd_core.categories import Category
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.checkpoints.writing import save_json
@@ -89,7 +90,7 @@ def evaluate_data(
         print_unusable(result.unusable)
         report[pairing] = to_report(result, per_sample=per_sample)
         if out is not None:
-            save_picture(out / f"sheet-{pairing}.png", sheet)
+            save_image(out / f"sheet-{pairing}.png", sheet)
             save_json(out / "report.json", plain(report))
             groups = {name: one.scores for name, one in results.items()}
             bars(out / "scores.png", groups, f"{model.name} on {choice.path or choice.layout}")
@@ -114,7 +115,7 @@ def measure_with_sheet(
             bar.update()
             if isinstance(result, DressedSample) and len(lines) < SHEET_LINES:
                 sample = result.sample
-                shown = overlay(sample.person, result.mask.astype(np.float32))
+                shown = overlay_mask(sample.person, result.mask.astype(np.float32))
                 truth = [sample.truth] if sample.truth is not None else []
                 lines.append([sample.person, sample.garment, shown, result.picture, *truth])
 

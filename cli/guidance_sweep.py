@@ -12,9 +12,9 @@ import typer
 from tqdm import tqdm
 
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
-from cli.places import MINI_MODEL
-from cli.studio import Picture
-from cli.tryon import choose_device
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from cli.demo import Picture
+from ootd_core.checkpoints.networks import choose_device
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.datasets.paper_dolls.sample import DollSample
@@ -29,7 +29,7 @@ SETTING = "guidance_scale"
 
 
 def guidance_sweep_command(
-    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_MODEL,
+    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_CHECKPOINT,
     values: Annotated[
         str, typer.Option(help="guidance scales, separated by commas")
     ] = "1,1.5,2,3,5",

@@ -17,10 +17,12 @@ import typer
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from cli.demo import contact_sheet, overlay
-from cli.places import MINI_MODEL
-from cli.studio import Picture, Studio
-from cli.tryon import save_picture
+from cli.demo import contact_sheet
+from ootd_core.images.compositing import overlay_mask
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from cli.demo import Picture
+from tryon.perception import PersonNetworks
+from ootd_core.images.files import save_image
 from ootd_core.categories import Variant
 from ootd_core.datasets.open import Layout
 from ootd_core.training.settings import PRESETS, TrainSettings, parse_override, read_settings
@@ -76,9 +78,9 @@ def train_command(
 def with_bundled_places(settings: TrainSettings) -> TrainSettings:
     """Replace `mini` by the bundled checkpoint's folder, and `dolls` by no folder."""
     if settings.start == MINI:
-        settings = replace(settings, start=MINI_MODEL)
+        settings = replace(settings, start=MINI_CHECKPOINT)
     if settings.parts == MINI:
-        settings = replace(settings, parts=MINI_MODEL)
+        settings = replace(settings, parts=MINI_CHECKPOINT)
     return replace(settings, data=None) if settings.data == DOLLS else settings
 
 
@@ -93,10 +95,10 @@ def make_accelerator(settings: TrainSettings, *, cpu: bool) -> Accelerator:
 def train(settings: TrainSettings, accelerator: Accelerator) -> Trained:
     """Train with a progress bar, and print where the result is."""
     leads = bool(accelerator.is_main_process)
-    studio = Studio(settings.parts or settings.start, settings.variant)
-    trainer = Trainer(settings, accelerator, write_sheet=write_sheet, perception=studio)
+    person_networks = PersonNetworks(settings.parts or settings.start, settings.variant)
+    trainer = Trainer(settings, accelerator, write_sheet=write_sheet, perception=person_networks)
     with tqdm(
-        total=settings.max_train_steps,
+        total=settings.steps,
         initial=trainer.training.step,
         unit="step",
         disable=None if leads else True,
@@ -123,12 +125,12 @@ def write_sheet(path: Path, lines: list[SheetLine]) -> None:
     """Write a contact sheet of validation pictures."""
     rows: list[list[Picture]] = []
     for line in lines:
-        shown = overlay(line.person, line.mask.astype(np.float32))
+        shown = overlay_mask(line.person, line.mask.astype(np.float32))
         unknown = np.full_like(line.person, 255)
         truth = unknown if line.truth is None else line.truth
         rows.append([line.person, line.garment, shown, line.result, truth])
     if rows:
-        save_picture(path, contact_sheet(rows))
+        save_image(path, contact_sheet(rows))
 
 
 def memory() -> str:

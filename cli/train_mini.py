@@ -50,7 +50,7 @@ def train_with_progress(
     """
     training = Training(task, settings, work)
     with tqdm(
-        total=settings.max_train_steps,
+        total=settings.steps,
         initial=training.step,
         desc=name or work.name,
         unit="step",

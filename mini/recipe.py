@@ -122,7 +122,7 @@ def train_autoencoder(out: Path, work: Path, scale: float, run: RunTraining) -> 
         Phase(steps=_scaled(200, scale), batch=3, height=HEIGHT, width=WIDTH),
     )
     settings = LoopSettings(
-        max_train_steps=_total(phases),
+        steps=_total(phases),
         learning_rate=1.5e-3,
         ema_decay=0.98,
         weight_decay=0.0,
@@ -141,11 +141,9 @@ def train_autoencoder(out: Path, work: Path, scale: float, run: RunTraining) -> 
 def train_parser(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     """Train the parser pair and export it as two ONNX files."""
     parser = SmallParser()
-    settings = LoopSettings(
-        max_train_steps=_scaled(1500, scale), learning_rate=4e-3, ema_decay=0.98
-    )
+    settings = LoopSettings(steps=_scaled(1500, scale), learning_rate=4e-3, ema_decay=0.98)
     run(ParsingTask(parser, draw_parsing_batch), settings, work)
-    later = range(settings.max_train_steps, settings.max_train_steps + 20)
+    later = range(settings.steps, settings.steps + 20)
     measure_statistics(parser, (draw_parsing_batch(step)[0] for step in later))
     folder = part_folder(out, Part.PARSER)
     atr, lip = folder / "parsing_atr.onnx", folder / "parsing_lip.onnx"
@@ -157,7 +155,7 @@ def train_pose(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     network = BodyNetwork(channels=POSE_CHANNELS)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        max_train_steps=_scaled(3000, scale),
+        steps=_scaled(3000, scale),
         learning_rate=3e-3,
         ema_decay=0.98,
         max_grad_norm=5.0,
@@ -189,7 +187,7 @@ def train_unets(
     )
     dolls = DollLatents(networks, phases, first=48, growth=2, limit=4000)
     settings = LoopSettings(
-        max_train_steps=_total(phases),
+        steps=_total(phases),
         learning_rate=2e-3,
         lr_scheduler="linear",
         ema_decay=0.995,
@@ -199,7 +197,7 @@ def train_unets(
     task = TryOnTask(networks, dolls, snr_weight_max=20.0, noises_per_garment=2)
     run(task, settings, work)
     task.release()
-    step = begun + settings.max_train_steps
+    step = begun + settings.steps
     publish(out, networks, step, dtype=STORED, total_limit=1)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cli.demo import load_samples
-from cli.places import MINI_MODEL, ROOT, SAMPLES
-from cli.studio import Studio
+from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
+from tryon.perception import PersonNetworks
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.datasets.paper_dolls.sample import draw_sample
@@ -24,7 +24,7 @@ LEAST_PSNR, MOST_COLOUR_ERROR = 21.0, 5.0
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, SetScores]:
-    networks = load_networks(MINI_MODEL, Variant.FULL_BODY)
+    networks = load_networks(MINI_CHECKPOINT, Variant.FULL_BODY)
     scorers: dict[str, Scorer] = {}
     for number, seed in enumerate(DOLLS):
         doll = draw_sample(seed, category=tuple(Category)[number % 3])
@@ -73,16 +73,16 @@ def test_it_is_small() -> None:
 
 
 def test_the_parser_agrees_with_the_drawing() -> None:
-    studio = Studio(MINI_MODEL, Variant.FULL_BODY)
+    person_networks = PersonNetworks(MINI_CHECKPOINT, Variant.FULL_BODY)
     shares: list[float] = []
     for seed in DOLLS:
         doll = draw_sample(seed, height=512, width=384)
-        shares.append(float((studio.parser(doll.person) == doll.labels).mean()))
+        shares.append(float((person_networks.parser(doll.person) == doll.labels).mean()))
     assert np.mean(shares) > 0.93, shares
 
 
 def test_the_pose_network_finds_joints_where_they_are() -> None:
-    network = Studio(MINI_MODEL, Variant.FULL_BODY).body_network
+    network = PersonNetworks(MINI_CHECKPOINT, Variant.FULL_BODY).body_network
     errors: list[float] = []
     shares: list[float] = []
     for seed in DOLLS:
@@ -99,18 +99,18 @@ def test_the_pose_network_finds_joints_where_they_are() -> None:
 
 
 def test_masks_from_the_networks_are_like_those_of_the_drawing() -> None:
-    studio = Studio(MINI_MODEL, Variant.FULL_BODY)
+    person_networks = PersonNetworks(MINI_CHECKPOINT, Variant.FULL_BODY)
     overlaps: list[float] = []
-    for sample in load_samples(SAMPLES):
-        labels = studio.parser(sample.person)
-        people = detect_people(studio.body_network, sample.person)
+    for sample in load_samples(DEMO_SAMPLES):
+        labels = person_networks.parser(sample.person)
+        people = detect_people(person_networks.body_network, sample.person)
         seen = agnostic_mask(
             labels,
             people[0].keypoints if people else None,
             category=sample.category,
             variant=Variant.FULL_BODY,
         ).mask
-        assert load_image(SAMPLES / f"{sample.name}-{sample.category}-person.png").shape[:2] == (
+        assert load_image(DEMO_SAMPLES / f"{sample.name}-{sample.category}-person.png").shape[:2] == (
             seen.shape
         )
         overlaps.append(float(seen.mean()))

@@ -43,7 +43,7 @@ class LoopSettings:
     """How long and how fast to train, in the terms of accelerate and diffusers' scripts.
 
     Args:
-        max_train_steps: how many optimizer steps.
+        steps: how many optimizer steps.
         learning_rate: the highest one: it rises linearly over `lr_warmup_steps`.
         lr_scheduler: after that it stays ("constant") or falls to zero ("cosine", "linear").
         gradient_accumulation_steps: batches of a process for one step.
@@ -54,12 +54,12 @@ class LoopSettings:
             float32; worth it where the processor has units for them. "no": all in float32.
         optimizer: "adamw", or "muon" for the hidden matrices of a small network that starts from
             nothing.
-        checkpointing_steps: every so many steps the state is saved, to resume from.
+        save_every: every so many steps the state is saved, to resume from.
         checkpoints_total_limit: how many states are kept.
         logging_steps: every so many steps a line is logged.
     """
 
-    max_train_steps: int
+    steps: int
     learning_rate: float
     lr_scheduler: str = "cosine"
     lr_warmup_steps: int = 50
@@ -70,13 +70,13 @@ class LoopSettings:
     max_grad_norm: float = 1.0
     mixed_precision: str = "no"
     optimizer: str = "adamw"
-    checkpointing_steps: int = 200
+    save_every: int = 200
     checkpoints_total_limit: int = 1
     logging_steps: int = 10
 
     def __post_init__(self) -> None:
         for name in (
-            "max_train_steps", "gradient_accumulation_steps", "checkpointing_steps",
+            "steps", "gradient_accumulation_steps", "save_every",
             "checkpoints_total_limit", "logging_steps",
         ):  # fmt: skip
             if getattr(self, name) < 1:
@@ -93,7 +93,7 @@ class LoopSettings:
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step (0-based)."""
         rising = min(1.0, (step + 1) / max(1, self.lr_warmup_steps))
-        gone = min(1.0, step / self.max_train_steps)
+        gone = min(1.0, step / self.steps)
         falling = {
             "constant": 1.0,
             "linear": 1.0 - gone,
@@ -162,7 +162,7 @@ class Training:
 
     def run(self, on_step: OnStep | None = None, *, until: int | None = None) -> None:
         """Train to the settings' last step, or to `until`; `on_step` may raise to stop."""
-        last = min(until or self.settings.max_train_steps, self.settings.max_train_steps)
+        last = min(until or self.settings.steps, self.settings.steps)
         started, first = time.monotonic(), self.step
         while self.step < last:
             figures = self._one_step()
@@ -172,8 +172,8 @@ class Training:
             if due and self.process == 0:
                 self.log.append({"step": self.step, "seconds_per_step": seconds, **figures})
             if on_step is not None:  # before the state: what a kill loses here is done again
-                on_step(self.step, self.settings.max_train_steps, figures)
-            if self.step % self.settings.checkpointing_steps == 0 or self.step == last:
+                on_step(self.step, self.settings.steps, figures)
+            if self.step % self.settings.save_every == 0 or self.step == last:
                 self.save()
 
     def _one_step(self) -> dict[str, float]:

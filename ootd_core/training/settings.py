@@ -25,10 +25,10 @@ from ..latents import SCALE
 from .loop import LoopSettings
 
 AT_LEAST_ONE = (
-    "total_batch_size", "train_batch_size", "noises_per_garment", "versions_per_sample",
-    "publishing_steps", "published_total_limit", "validation_steps", "num_inference_steps",
+    "effective_batch", "batch", "noises_per_garment", "versions_per_sample",
+    "publish_every", "published_total_limit", "validate_every", "validation_steps",
 )  # fmt: skip
-AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "num_validation_images", "dataloader_num_workers")
+AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "validation_samples", "workers")
 PROBABILITIES = (
     "outfitting_dropout", "flip_probability", "recolour_probability",
     "hide_old_garment_probability", "grow_mask_probability",
@@ -47,11 +47,11 @@ class TrainSettings:
         max_train_samples: only the first so many.
         cache: folder of the encoded latents; None is a folder in `out`.
         height, width: of the pictures, in pixels.
-        total_batch_size: samples of a step: `train_batch_size` at once in each process, as often
+        effective_batch: samples of a step: `batch` at once in each process, as often
             as it takes (gradient accumulation).
         noises_per_garment: noises of a sample that share a pass of the outfitting UNet; each of
             them is a picture more to denoise.
-        max_train_steps ... optimizer: see `LoopSettings`.
+        steps ... optimizer: see `LoopSettings`.
         outfitting_dropout: probability that a garment is blanked.
         snr_weight_min, snr_weight_max: bounds of the loss's weight, see `tryon.snr_weight`; both
             are 1 in the paper's loss.
@@ -63,13 +63,13 @@ class TrainSettings:
         versions_per_sample: versions of a sample, augmented and masked at random, that take turns.
         flip_probability, recolour_probability: see `Augmentation`.
         hide_old_garment_probability, grow_mask_probability: see `TrainingMaskOptions`.
-        dataloader_num_workers: threads that read ahead; 0 reads when asked.
-        publishing_steps: every so many steps a checkpoint is written that a try-on can load.
+        workers: threads that read ahead; 0 reads when asked.
+        publish_every: every so many steps a checkpoint is written that a try-on can load.
         published_total_limit: how many of these are kept.
         save_precision: their type, "fp32", "fp16" or "bf16".
-        validation_steps: every so many steps pictures are made of people of the test split.
-        num_validation_images: how many; 0 makes none.
-        num_inference_steps, guidance_scale: of these pictures.
+        validate_every: every so many steps pictures are made of people of the test split.
+        validation_samples: how many; 0 makes none.
+        validation_steps, guidance_scale: steps and guidance of these pictures.
     """
 
     start: Path
@@ -83,9 +83,9 @@ class TrainSettings:
     height: int = 512
     width: int = 384
 
-    max_train_steps: int = 36_000
-    total_batch_size: int = 64
-    train_batch_size: int = 8
+    steps: int = 36_000
+    effective_batch: int = 64
+    batch: int = 8
     noises_per_garment: int = 1
     learning_rate: float = 5e-5
     lr_scheduler: str = "constant"
@@ -111,17 +111,17 @@ class TrainSettings:
     recolour_probability: float = 0.0
     hide_old_garment_probability: float = 0.3
     grow_mask_probability: float = 0.3
-    dataloader_num_workers: int = 4
+    workers: int = 4
 
-    checkpointing_steps: int = 500
+    save_every: int = 500
     checkpoints_total_limit: int = 2
     logging_steps: int = 10
-    publishing_steps: int = 2_000
+    publish_every: int = 2_000
     published_total_limit: int = 2
     save_precision: str = "fp16"
-    validation_steps: int = 2_000
-    num_validation_images: int = 8
-    num_inference_steps: int = 20
+    validate_every: int = 2_000
+    validation_samples: int = 8
+    validation_steps: int = 20
     guidance_scale: float = 2.0
 
     def __post_init__(self) -> None:
@@ -170,12 +170,12 @@ class TrainSettings:
 
         Raises ValueError if the total batch cannot be made up of equal parts.
         """
-        at_once = self.train_batch_size * processes
-        batches, rest = divmod(self.total_batch_size, at_once)
+        at_once = self.batch * processes
+        batches, rest = divmod(self.effective_batch, at_once)
         if rest or not batches:
             raise ValueError(
-                f"total_batch_size {self.total_batch_size} is not a multiple of {at_once}: "
-                f"{processes} processes with a train_batch_size of {self.train_batch_size} each."
+                f"effective_batch {self.effective_batch} is not a multiple of {at_once}: "
+                f"{processes} processes with a batch of {self.batch} each."
             )
         return self._loop(gradient_accumulation_steps=batches)
 
@@ -202,7 +202,7 @@ class TrainSettings:
     def identity(self) -> dict[str, Any]:
         """Return what a resumed run must share with the one before it, as JSON values."""
         names = (
-            "variant", "data", "max_train_samples", "height", "width", "total_batch_size",
+            "variant", "data", "max_train_samples", "height", "width", "effective_batch",
             "noises_per_garment", "outfitting_dropout", "snr_weight_min", "snr_weight_max",
             "timestep_shift", "dream_detail_preservation", "ema_decay", "mixed_precision",
             "optimizer", "lora_rank", "seed", "versions_per_sample",
@@ -232,36 +232,36 @@ MINI_LOSS: LossSettings = {
     "dream_detail_preservation": 0.0,
 }
 """What the mini checkpoint learns by: a small network on two cores has few steps to spend."""
-PAPER: dict[str, Any] = {"max_train_steps": 36_000, "learning_rate": 5e-5}
+PAPER: dict[str, Any] = {"steps": 36_000, "learning_rate": 5e-5}
 PRESETS: dict[str, dict[str, Any]] = {
     "paper-512": {
-        **PAPER, "height": 512, "width": 384, "total_batch_size": 64, "train_batch_size": 16,
+        **PAPER, "height": 512, "width": 384, "effective_batch": 64, "batch": 16,
     },
     "paper-1024": {
-        **PAPER, "height": 1024, "width": 768, "total_batch_size": 16, "train_batch_size": 4,
+        **PAPER, "height": 1024, "width": 768, "effective_batch": 16, "batch": 4,
     },
     "mini": {
         "height": 256,
         "width": 192,
-        "max_train_steps": 5_000,
+        "steps": 5_000,
         "learning_rate": 2e-3,
         "optimizer": "muon",
         "lr_scheduler": "linear",
         "lr_warmup_steps": 50,
-        "total_batch_size": 9,
-        "train_batch_size": 9,
+        "effective_batch": 9,
+        "batch": 9,
         "ema_decay": 0.995,
         **MINI_LOSS,
         "mixed_precision": "bf16",
         "gradient_checkpointing": False,
-        "dataloader_num_workers": 1,
+        "workers": 1,
         "flip_probability": 0.0,
         "grow_mask_probability": 0.0,
         "versions_per_sample": 1,
         "hide_old_garment_probability": 0.5,
-        "checkpointing_steps": 200,
-        "publishing_steps": 500,
-        "validation_steps": 1_000,
+        "save_every": 200,
+        "publish_every": 500,
+        "validate_every": 1_000,
     },
 }  # fmt: skip
 """By name; the variant (hd, dc) is a setting of its own."""

@@ -116,15 +116,15 @@ class Trainer:
 
     def run(self, on_step: OnStep | None = None) -> Trained:
         """Train to the last step; `on_step` is called after each, and may raise to stop."""
-        settings, last = self.settings, self.settings.max_train_steps
+        settings, last = self.settings, self.settings.steps
         board = TensorBoard(settings.work / "tensorboard") if self.leads else None
 
         def after_step(step: int, total: int, figures: dict[str, float]) -> None:
             if board is not None and step % settings.logging_steps == 0:
                 board.add("training", step, {**figures, "rolling_loss": self._rolling_loss()})
-            if self._is_due(step, settings.validation_steps):
+            if self._is_due(step, settings.validate_every):
                 self._validate(step, board)
-            if self._is_due(step, settings.publishing_steps):
+            if self._is_due(step, settings.publish_every):
                 self._publish(step)
             if on_step is not None:
                 on_step(step, total, figures)
@@ -146,7 +146,7 @@ class Trainer:
         )  # fmt: skip
 
     def _is_due(self, step: int, every: int) -> bool:
-        return step % every == 0 or step == self.settings.max_train_steps
+        return step % every == 0 or step == self.settings.steps
 
     def _rolling_loss(self) -> float:
         return float(rolling_mean([row["loss"] for row in self.training.log.rows()])[-1])
@@ -215,13 +215,13 @@ class Trainer:
             self.networks,
             dataset,
             DataOptions(
-                batch_size=settings.train_batch_size,
+                batch_size=settings.batch,
                 seed=settings.seed,
                 versions_per_sample=settings.versions_per_sample,
                 augmentation=settings.augmentation,
                 masks=settings.masks,
                 processes=self.accelerator.num_processes,
-                num_workers=settings.dataloader_num_workers,
+                num_workers=settings.workers,
             ),
             size=(settings.height, settings.width),
             cache=settings.latents,
@@ -229,7 +229,7 @@ class Trainer:
 
     def _validation(self, perception: Perception | None) -> Validation | None:
         settings = self.settings
-        if not settings.num_validation_images:
+        if not settings.validation_samples:
             return None
         try:
             dataset = self._dataset("test", perception)
@@ -239,8 +239,8 @@ class Trainer:
         return Validation(
             self.networks,
             dataset,
-            num_images=settings.num_validation_images,
-            num_inference_steps=settings.num_inference_steps,
+            num_images=settings.validation_samples,
+            num_inference_steps=settings.validation_steps,
             guidance_scale=settings.guidance_scale,
             seed=settings.seed,
         )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cli.__main__ import main
 from cli.dataset import parse_size
-from cli.places import MINI_MODEL
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.categories import Category
 from ootd_core.datasets.open import open_dataset
 from ootd_core.masks.labels import Label
@@ -91,7 +91,7 @@ def test_what_is_missing_is_made_once_and_fits_the_picture(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     write_folder(tmp_path, people=2, categories=[Category.UPPER], seen=False, size=LARGE)
-    options = (tmp_path, "--model", MINI_MODEL, "--size", "256x192", "--device", "cpu")
+    options = (tmp_path, "--model", MINI_CHECKPOINT, "--size", "256x192", "--device", "cpu")
     assert run(monkeypatch, "check", tmp_path, "--size", "256x192") == 0
     assert "4 label maps and keypoints have to be made: python -m cli dataset prepare" in (
         capsys.readouterr().out
@@ -120,7 +120,7 @@ def test_a_picture_without_a_person_is_named(
 ) -> None:
     write_folder(tmp_path, people=1, categories=[Category.UPPER], seen=False, size=LARGE)
     save_jpeg(tmp_path / "upper/person/0.jpg", np.full((*LARGE, 3), 200, np.uint8))
-    options = ("--model", MINI_MODEL, "--size", "256x192", "--device", "cpu")
+    options = ("--model", MINI_CHECKPOINT, "--size", "256x192", "--device", "cpu")
     assert run(monkeypatch, "prepare", tmp_path, *options) == 1
     assert "No person was found in" in capsys.readouterr().err
     assert not (tmp_path / "upper/labels").exists()
@@ -130,7 +130,7 @@ def test_published_sets_bring_their_own_label_maps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     write_viton_hd(tmp_path, train=1, test=1)
-    assert run(monkeypatch, "prepare", tmp_path, "--model", MINI_MODEL) == 2
+    assert run(monkeypatch, "prepare", tmp_path, "--model", MINI_CHECKPOINT) == 2
     assert "of layout viton-hd, which has its own label maps" in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from cli.__main__ import main
-from cli.studio import Studio
+from tryon.perception import PersonNetworks
 from ootd_core.categories import Category
 from ootd_core.evaluation import features
 from ootd_core.evaluation.feature_files import ALEXNET, INCEPTION
@@ -124,15 +124,15 @@ def test_pictures_are_made_anew_when_masks_may_be_others(
     write_folder(data / "test", people=1, categories=[Category.UPPER], seen=seen, size=SIZE)
     options = ("--data", data, "--pairing", "paired", "--out", out)
     eyes = DrawnPerception(Category.UPPER)
-    monkeypatch.setattr(Studio, "labels", lambda _, person: eyes.labels(person))
-    monkeypatch.setattr(Studio, "keypoints", lambda _, person: eyes.keypoints(person))
+    monkeypatch.setattr(PersonNetworks, "labels", lambda _, person: eyes.labels(person))
+    monkeypatch.setattr(PersonNetworks, "keypoints", lambda _, person: eyes.keypoints(person))
 
     def reused() -> int:
         assert run(monkeypatch, "evaluate", *ON_DATA, *options) == 0
         return report(out)["paired"]["pictures_reused"]
 
     assert [reused(), reused()] == [0, 1]
-    monkeypatch.setattr(Studio, "stamp", lambda _: "another parser")
+    monkeypatch.setattr(PersonNetworks, "stamp", lambda _: "another parser")
     assert reused() == (1 if seen else 0)
 
 
@@ -207,7 +207,7 @@ def test_dropout_ablation_trains_measures_and_resumes(
     options = (
         "--values",
         "0,0.9",
-        "--max-train-steps",
+        "--steps",
         "2",
         "--train-batch-size",
         "4",
@@ -221,7 +221,7 @@ def test_dropout_ablation_trains_measures_and_resumes(
     first = [report(tmp_path, name) for name in names]
     for content in first:
         assert [point["outfitting_dropout"] for point in content["points"]] == [0.0, 0.9]
-        assert content["settings"]["training"]["max_train_steps"] == 2
+        assert content["settings"]["training"]["steps"] == 2
         without, with_dropout = (point["all"]["mask_psnr"] for point in content["points"])
         assert without != with_dropout
     trainings = sorted((tmp_path / "trainings").iterdir())

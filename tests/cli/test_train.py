@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cli.__main__ import main
-from cli.places import SAMPLES
+from ootd_core.checkpoints.locating import DEMO_SAMPLES
 from tests.ootd_core.training.tiny_model import make_tiny_model
 
 SETTINGS = """
@@ -17,11 +17,11 @@ data = "dolls"
 height = 64
 width = 48
 max_train_samples = 2
-max_train_steps = 2
-train_batch_size = 1
-total_batch_size = 1
-num_validation_images = 1
-validation_steps = 1
+steps = 2
+batch = 1
+effective_batch = 1
+validation_samples = 1
+validate_every = 1
 """
 
 
@@ -58,7 +58,7 @@ def test_a_training_says_where_its_result_lies(
     assert str(out / "ootd" / "ootd_dc" / "checkpoint-2") in said
     sheet = np.asarray(Image.open(out / "training" / "sheets" / "step-000002.png"))
     assert sheet.shape[1] > 5 * 48 and sheet.std() > 10
-    more = ("--set", "max_train_steps=3", "--set", "num_validation_images=0")
+    more = ("--set", "steps=3", "--set", "validation_samples=0")
     assert run(monkeypatch, "--config", config, "--start", start, "--out", out, *more) == 0
     rows = (out / "training" / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "2", "3"]
@@ -69,8 +69,8 @@ def test_a_training_says_where_its_result_lies(
     [
         ((), "The settings lack 'start'"),
         (
-            ("--start", "mini", "--out", "o", "--set", "train_batch_size=0"),
-            "train_batch_size must be at least 1, got 0",
+            ("--start", "mini", "--out", "o", "--set", "batch=0"),
+            "batch must be at least 1, got 0",
         ),
         (("--set", "seed"), "'seed' is not of the form name=value"),
         (("--set", "sede=1"), "no setting called sede: did you mean seed?"),
@@ -102,15 +102,15 @@ def test_a_lora_changes_a_try_on(
 ) -> None:
     out = tmp_path / "lora"
     settings = (
-        "max_train_steps=1",
-        "train_batch_size=1",
-        "total_batch_size=1",
+        "steps=1",
+        "batch=1",
+        "effective_batch=1",
         "height=64",
         "width=48",
         "max_train_samples=1",
     )
     more = (
-        "num_validation_images=0",
+        "validation_samples=0",
         "lora_rank=2",
         "learning_rate=0.5",
         "ema_decay=0",
@@ -122,7 +122,7 @@ def test_a_lora_changes_a_try_on(
     assert str(out / "loras") in capsys.readouterr().out
 
     def dressed(name: str, *more: object) -> np.ndarray:
-        stem = SAMPLES / "1-upper"
+        stem = DEMO_SAMPLES / "1-upper"
         mask = tmp_path / "mask.png"
         Image.new("L", (192, 256), 255).save(mask)
         options = ["--person", f"{stem}-person.png", "--garment", f"{stem}-garment.png"]

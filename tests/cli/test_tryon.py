@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from cli.__main__ import main
-from cli.places import MINI_MODEL, SAMPLES
-from cli.studio import DressOptions, Studio
+from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.categories import Category, Variant
 from ootd_core.images.files import load_image
 
@@ -23,8 +22,8 @@ class Refuse(Protocol):
     def __call__(self, *more: str | Path, category: str = "upper") -> str: ...
 
 
-STEM = next(iter(sorted(SAMPLES.glob("*-upper-person.png")))).name.removesuffix("-person.png")
-PERSON, GARMENT = SAMPLES / f"{STEM}-person.png", SAMPLES / f"{STEM}-garment.png"
+STEM = next(iter(sorted(DEMO_SAMPLES.glob("*-upper-person.png")))).name.removesuffix("-person.png")
+PERSON, GARMENT = DEMO_SAMPLES / f"{STEM}-person.png", DEMO_SAMPLES / f"{STEM}-garment.png"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -155,7 +154,7 @@ def test_empty_model_folder(refused: Refuse, tmp_path: Path) -> None:
 
 def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
     model = tmp_path / "model"
-    shutil.copytree(MINI_MODEL, model)
+    shutil.copytree(MINI_CHECKPOINT, model)
     (weights,) = model.glob("ootd/ootd_dc/*/unet_vton/*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1000])
     said = refused("--model", model)
@@ -164,7 +163,7 @@ def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
 
 def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
     model = tmp_path / "model"
-    shutil.copytree(MINI_MODEL, model)
+    shutil.copytree(MINI_CHECKPOINT, model)
     (step,) = model.glob("ootd/ootd_dc/checkpoint-*")
     (step / "unet_vton").rename(step / "aside")
     (step / "unet_garm").rename(step / "unet_vton")
@@ -178,13 +177,13 @@ def test_an_ending_that_is_no_picture(refused: Refuse, tmp_path: Path) -> None:
 
 
 def test_the_hand_of_the_demo_person_stays() -> None:
-    studio = Studio(MINI_MODEL, Variant.FULL_BODY)
+    person_networks = PersonNetworks(MINI_CHECKPOINT, Variant.FULL_BODY)
     person = load_image(PERSON)
-    dressed = studio.dress(
+    dressed = person_networks.dress(
         person, load_image(GARMENT), Category.UPPER, DressOptions(steps=1, height=128)
     )
     outside = dressed.mask == 0
     assert np.array_equal(dressed.pictures[0][outside], person[outside])
     assert {"load networks", "see the person", "dress", "paste back"} <= set(
-        studio.stopwatch.seconds
+        person_networks.stopwatch.seconds
     )

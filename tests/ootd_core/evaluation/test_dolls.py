@@ -1,6 +1,6 @@
 import numpy as np
 
-from cli.places import MINI_MODEL
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.datasets.paper_dolls.sample import DollSample
@@ -14,7 +14,7 @@ from tests.ootd_core.small_networks import small_networks
 def test_the_ceiling_and_the_ablations_are_measured_where_the_garment_is() -> None:
     seen: list[tuple[DollSample, dict[str, np.ndarray]]] = []
     scorers = measure_dolls(
-        load_networks(MINI_MODEL, Variant.FULL_BODY),
+        load_networks(MINI_CHECKPOINT, Variant.FULL_BODY),
         range(1, 2),
         FeatureNetworks(),
         num_inference_steps=1,

@@ -24,10 +24,10 @@ class Line:
 
 def settings(**changes: float) -> LoopSettings:
     values = {
-        "max_train_steps": 30,
+        "steps": 30,
         "learning_rate": 0.05,
         "lr_warmup_steps": 3,
-        "checkpointing_steps": 10,
+        "save_every": 10,
         "logging_steps": 5,
     }
     return LoopSettings(**{**values, **changes})  # type: ignore[arg-type]
@@ -36,7 +36,7 @@ def settings(**changes: float) -> LoopSettings:
 def test_it_learns_and_logs(tmp_path: Path) -> None:
     task = Line()
     before = task.loss(999)[0].item()
-    Training(task, settings(max_train_steps=120), tmp_path).run()
+    Training(task, settings(steps=120), tmp_path).run()
     assert task.loss(999)[0].item() < before / 20
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert rows[0].startswith("step,seconds_per_step,loss") and rows[0].endswith("double")
@@ -93,7 +93,7 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"max_train_steps": 0}, "at least 1, got 0"),
+        ({"steps": 0}, "at least 1, got 0"),
         (
             {"gradient_accumulation_steps": 0},
             "gradient_accumulation_steps must be at least 1, got 0",
@@ -179,7 +179,7 @@ class Layers(Line):
 
 
 def test_muon_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
-    with_muon = settings(optimizer="muon", max_train_steps=60)  # type: ignore[arg-type]
+    with_muon = settings(optimizer="muon", steps=60)  # type: ignore[arg-type]
     whole, parts, resumed = Layers(), Layers(), Layers()
     before = whole.loss(999)[0].item()
     training = Training(whole, with_muon, tmp_path / "whole")

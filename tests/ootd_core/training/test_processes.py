@@ -40,16 +40,16 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "height": 32,
         "width": 24,
         "max_train_samples": 6,
-        "max_train_steps": STEPS,
-        "train_batch_size": 1,
-        "total_batch_size": 1,
+        "steps": STEPS,
+        "batch": 1,
+        "effective_batch": 1,
         "versions_per_sample": 2,
         "mixed_precision": "no",
         "flip_probability": 0.5,
-        "checkpointing_steps": 20,
+        "save_every": 20,
         "logging_steps": 1,
-        "publishing_steps": 50,
-        "num_validation_images": 0,
+        "publish_every": 50,
+        "validation_samples": 0,
     }
 
 
@@ -102,7 +102,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {**settings, "total_batch_size": 4, "outfitting_dropout": 0.3}
+    common = {**settings, "effective_batch": 4, "outfitting_dropout": 0.3}
     together = [
         forks.start(
             "write_gradients",
@@ -114,7 +114,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(
                 "MASTER_PORT": str(port),
                 "ACCELERATE_USE_CPU": "true",
             },
-            **{**common, "train_batch_size": 2, "out": str(tmp_path / "two")},
+            **{**common, "batch": 2, "out": str(tmp_path / "two")},
             file=str(tmp_path / "two.safetensors"),
         )
         for rank in range(2)
@@ -122,7 +122,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(
     alone = forks.start(
         "write_gradients",
         {},
-        **{**common, "train_batch_size": 4, "out": str(tmp_path / "one")},
+        **{**common, "batch": 4, "out": str(tmp_path / "one")},
         file=str(tmp_path / "one.safetensors"),
     )
     assert [forks.wait(process) for process in (*together, alone)] == [0, 0, 0]

@@ -20,13 +20,13 @@ def made(**changes: Any) -> TrainSettings:
 def test_the_papers_settings(preset: str, size: tuple[int, int], samples: int) -> None:
     settings = read_settings(None, preset, PLACES)
     assert (settings.height, settings.width) == size
-    assert settings.total_batch_size == samples
+    assert settings.effective_batch == samples
     assert (settings.snr_weight_max, settings.snr_weight_min) == (1.0, 1.0)
     assert (settings.timestep_shift, settings.dream_detail_preservation) == (1.0, None)
     for processes in (1, 2, 4):
         loop = settings.loop(processes=processes)
-        assert loop.gradient_accumulation_steps * processes * settings.train_batch_size == samples
-        assert (loop.max_train_steps, loop.learning_rate, loop.lr_scheduler) == (
+        assert loop.gradient_accumulation_steps * processes * settings.batch == samples
+        assert (loop.steps, loop.learning_rate, loop.lr_scheduler) == (
             36_000,
             5e-5,
             "constant",
@@ -40,22 +40,22 @@ def test_command_line_over_file_over_preset(tmp_path: Path) -> None:
         'preset = "paper-1024"\nstart = "sd15"\nvariant = "hd"\nlearning_rate = 1\n'
         'layout = "viton-hd"\ntrain_batch_size = 2\n'
     )
-    settings = read_settings(file, None, {"out": Path("model"), "train_batch_size": 1})
-    assert (settings.height, settings.train_batch_size, settings.learning_rate) == (1024, 1, 1.0)
+    settings = read_settings(file, None, {"out": Path("model"), "batch": 1})
+    assert (settings.height, settings.batch, settings.learning_rate) == (1024, 1, 1.0)
     assert (settings.variant, settings.layout) == (Variant.HALF_BODY, Layout.VITON_HD)
     assert settings.start == Path("sd15") and settings.latents == Path("model/training/latents")
     other = read_settings(file, "paper-512", {"out": "model"})
-    assert (other.height, other.train_batch_size) == (512, 2)
+    assert (other.height, other.batch) == (512, 2)
 
 
 def test_every_preset_is_valid() -> None:
-    assert {name: read_settings(None, name, PLACES).max_train_steps > 0 for name in PRESETS}
+    assert {name: read_settings(None, name, PLACES).steps > 0 for name in PRESETS}
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("train_batch_size=4", 4),
+        ("batch=4", 4),
         ("outfitting_dropout = 0.2", 0.2),
         ("gradient_checkpointing=false", False),
         ("save_precision=fp32", "fp32"),
@@ -80,7 +80,7 @@ def test_none_unsets_what_may_be_unset() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"train_batch_size": 0}, "train_batch_size must be at least 1, got 0"),
+        ({"batch": 0}, "batch must be at least 1, got 0"),
         ({"outfitting_dropout": 1.5}, "outfitting_dropout must be from 0 to 1, got 1.5"),
         ({"height": 500}, "height must be a multiple of 8, got 500"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
@@ -92,8 +92,8 @@ def test_none_unsets_what_may_be_unset() -> None:
         ),
         ({"save_precision": "fp8"}, "save_precision must be one of fp32, fp16, bf16, got fp8"),
         ({"mixed_precision": "int8"}, "mixed_precision must be 'no', 'fp16' or 'bf16', got 'int8'"),
-        ({"max_train_steps": 1.5}, "max_train_steps is 1.5, but must be of type int"),
-        ({"max_train_steps": True}, "max_train_steps is True, but must be of type int"),
+        ({"steps": 1.5}, "steps is 1.5, but must be of type int"),
+        ({"steps": True}, "steps is True, but must be of type int"),
         ({"variant": "xl"}, "variant is 'xl', but must be one of hd, dc"),
         ({"layout": "tar"}, "layout is 'tar', but must be one of viton-hd"),
         ({"learning_rat": 1.0}, "no setting called learning_rat: did you mean learning_rate"),
@@ -120,19 +120,14 @@ def test_missing_places_files_and_presets(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_does_not_divide_is_refused() -> None:
-    settings = made(total_batch_size=64, train_batch_size=24)
-    with pytest.raises(ValueError, match=r"total_batch_size 64 is not a multiple of 24"):
+    settings = made(effective_batch=64, batch=24)
+    with pytest.raises(ValueError, match=r"effective_batch 64 is not a multiple of 24"):
         settings.loop(processes=1)
     with pytest.raises(ValueError, match="multiple of 128"):
-        made(total_batch_size=64, train_batch_size=32).loop(processes=4)
+        made(effective_batch=64, batch=32).loop(processes=4)
 
 
 def test_what_may_and_may_not_change_on_resuming() -> None:
-    assert (
-        made().identity()
-        == made(
-            max_train_steps=9, learning_rate=1.0, train_batch_size=4, checkpointing_steps=7
-        ).identity()
-    )
-    for change in ({"seed": 1}, {"total_batch_size": 32}, {"data": "x"}, {"variant": "hd"}):
+    assert made().identity() == made(steps=9, learning_rate=1.0, batch=4, save_every=7).identity()
+    for change in ({"seed": 1}, {"effective_batch": 32}, {"data": "x"}, {"variant": "hd"}):
         assert made(**change).identity() != made().identity()

@@ -49,14 +49,14 @@ def make(start: Path, out: Path, sheets: Sheets | None = None, **changes: Any) -
         "height": SIZE[0],
         "width": SIZE[1],
         "max_train_samples": 4,
-        "max_train_steps": 4,
-        "train_batch_size": 1,
-        "total_batch_size": 2,
+        "steps": 4,
+        "batch": 1,
+        "effective_batch": 2,
         "logging_steps": 1,
-        "num_validation_images": 2,
-        "num_inference_steps": 2,
+        "validation_samples": 2,
         "validation_steps": 2,
-        "publishing_steps": 2,
+        "validate_every": 2,
+        "publish_every": 2,
     }
     settings = read_settings(None, "mini", {**values, **changes})
     return Trainer(settings, Accelerator(cpu=True), write_sheet=sheets or Sheets())
@@ -98,7 +98,7 @@ def test_a_training_on_dolls_from_settings_to_a_picture(start: Path, tmp_path: P
 
 def test_a_validation_changes_no_later_step(start: Path, tmp_path: Path) -> None:
     for name, samples in (("with", 2), ("without", 0)):
-        make(start, tmp_path / name, num_validation_images=samples).run()
+        make(start, tmp_path / name, validation_samples=samples).run()
     one, other = (
         (tmp_path / name / "training" / "log.csv").read_text().splitlines()
         for name in ("with", "without")
@@ -125,8 +125,8 @@ def test_photographs_are_trained_on(
         variant=variant,
         flip_probability=0.5,
         recolour_probability=0.5,
-        max_train_steps=3,
-        dataloader_num_workers=2,
+        steps=3,
+        workers=2,
     )
     result = trainer.run()
     assert result.skipped.startswith("0 of ")
@@ -144,8 +144,8 @@ def test_a_damaged_photograph_is_skipped_and_named(start: Path, tmp_path: Path) 
         tmp_path / "out",
         data=data,
         max_train_samples=None,
-        max_train_steps=6,
-        num_validation_images=0,
+        steps=6,
+        validation_samples=0,
     ).run()
     assert result.skipped.startswith("1 of 6 samples were skipped.")
     assert "002000_0.jpg" in result.skipped
@@ -155,7 +155,7 @@ def test_without_held_out_people_it_trains_all_the_same(
     start: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = write_dress_code(tmp_path / "data", size=SIZE, test=0)
-    trainer = make(start, tmp_path / "out", data=data, max_train_steps=1)
+    trainer = make(start, tmp_path / "out", data=data, steps=1)
     assert (
         trainer.validation is None
         and "No validation pictures: the data set has no test split" in caplog.text
@@ -165,9 +165,7 @@ def test_without_held_out_people_it_trains_all_the_same(
 
 def test_a_lora_is_trained_alone(start: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = make(
-        start, out, lora_rank=2, gradient_checkpointing=True, num_validation_images=1
-    ).run()
+    result = make(start, out, lora_rank=2, gradient_checkpointing=True, validation_samples=1).run()
     assert result.checkpoint is None and result.loras == out / "loras"
     assert not (out / "ootd" / "ootd_dc").exists()
     for name in ("outfitting", "tryon"):
@@ -182,11 +180,11 @@ def test_refusals(start: Path, tmp_path: Path) -> None:
     foreign = make_tiny_model(tmp_path / "foreign")
     with pytest.raises(ValueError, match="holds a checkpoint of dc that was not trained there"):
         make(start, foreign)
-    with pytest.raises(ValueError, match="total_batch_size 3 is not a multiple of 2"):
-        make(start, tmp_path / "out", train_batch_size=2, total_batch_size=3)
+    with pytest.raises(ValueError, match="effective_batch 3 is not a multiple of 2"):
+        make(start, tmp_path / "out", batch=2, effective_batch=3)
     with pytest.raises(FileNotFoundError, match="no folder at"):
         make(start, tmp_path / "out", data=tmp_path / "absent")
     make(start, tmp_path / "out").run()
     with pytest.raises(ValueError, match="began with seed = 0, not 1"):
-        make(start, tmp_path / "out", seed=1, max_train_steps=6)
-    assert make(start, tmp_path / "out", max_train_steps=6).training.step == 4
+        make(start, tmp_path / "out", seed=1, steps=6)
+    assert make(start, tmp_path / "out", steps=6).training.step == 4

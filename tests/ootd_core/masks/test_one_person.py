@@ -24,10 +24,12 @@ def piece_by_piece(labels: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.
     height, width = labels.shape
     x, y = skeleton.points[skeleton.known].astype(np.int64).T
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    own = set(pieces[y[inside], x[inside]].tolist()) - {0} or {int(sizes.argmax()) + 1}
+    at_joints: list[int] = pieces[y[inside], x[inside]].tolist()
+    own = set(at_joints) - {0} or {int(sizes.argmax()) + 1}
     columns = np.isin(pieces, list(own)).any(axis=0)
     for piece in range(1, len(sizes) + 1):
-        if columns[(pieces == piece).any(axis=0)].mean() >= 0.5:
+        of_piece = np.any(np.equal(pieces, piece), axis=0)
+        if columns[of_piece].mean() >= 0.5:
             own.add(piece)
     return np.where(np.isin(pieces, list(own)), labels, 0).astype(np.uint8)
 

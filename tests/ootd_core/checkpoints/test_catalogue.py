@@ -115,7 +115,7 @@ def test_catalogue_and_files_need_no_diffusers() -> None:
         "from ootd_core.checkpoints import catalogue, locating, reading\n"
         "print(*{'diffusers', 'transformers', 'accelerate', 'cv2'} & set(sys.modules))"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )

@@ -27,7 +27,8 @@ def opaque_srgb(image: Image.Image, name: object) -> Image.Image:
     """The picture in mode RGB, in sRGB, transparency laid on white.
 
     16 bits of grey are scaled down. A profile that is damaged, or for other channels, is ignored
-    with a warning. name: the picture's in messages, such as its path. Raises ValueError for floating-point pixels.
+    with a warning. name: the picture's in messages, such as its path. Raises ValueError for
+    floating-point pixels.
     """
     if image.mode == "F":
         raise ValueError(f"{name} holds floating-point pixels; save it with 8 or 16 bits.")

@@ -49,7 +49,7 @@ def picture_mask(image: Image.Image, path: Path, *, invert: bool | None) -> Leve
 def _of_layer(pixels: NDArray[np.uint8], path: Path, invert: bool | None) -> Levels:
     """The mask of a picture [H, W, 4] that is transparent in places."""
     alpha = pixels[..., 3].astype(np.float32) / np.float32(255)
-    colours = _few_colours(pixels[alpha > 0.95][None, :, :3])
+    colours = _few_colours(pixels[alpha > 0.95 * alpha.max()][None, :, :3])
     greys = colours is not None and bool((np.ptp(colours, axis=1) <= _SAME_GREY).all())
     if colours is not None and len(colours) == 2 and greys:  # painted in black and in white
         mask = alpha * (pixels[..., 0] > colours[:, 0].mean())

@@ -26,7 +26,7 @@ def piece_by_piece(labels: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     at_joints: list[int] = pieces[y[inside], x[inside]].tolist()
     own = set(at_joints) - {0} or {int(sizes.argmax()) + 1}
-    columns = np.isin(pieces, list(own)).any(axis=0)
+    columns = np.any(np.isin(pieces, list(own)), axis=0)
     for piece in range(1, len(sizes) + 1):
         of_piece = np.any(np.equal(pieces, piece), axis=0)
         if columns[of_piece].mean() >= 0.5:

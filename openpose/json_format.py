@@ -17,7 +17,7 @@ from typing import TypedDict, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .person import Person, rank_people
+from .person import Person
 from .skeleton import BODY_25_JOINTS, BODY_25_ROWS, JOINTS, Joint
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def frame_of(people: Sequence[Person], *, height: int, width: int) -> Frame:
 
 
 def people_of(frame: object, *, height: int, width: int) -> list[Person]:
-    """Read a frame as people in pixels of a picture of `height` x `width`, most prominent first.
+    """Read a frame as people in pixels of a picture of `height` x `width`, in the frame's order.
 
     Points are 18 or 25 a person, in pixels of the canvas that the frame names (of the picture
     where it names none) or normalised to 0..1. People without body points are left out, and a
@@ -97,7 +97,7 @@ def people_of(frame: object, *, height: int, width: int) -> list[Person]:
     for points in bodies:
         points[:, :2] *= scale
     _drop_outliers(bodies, height=height, width=width)
-    return rank_people(map(_to_person, bodies), height=height, width=width)
+    return [_to_person(points) for points in bodies]
 
 
 def frames_of(pose: object) -> list[object]:

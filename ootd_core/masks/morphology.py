@@ -48,10 +48,10 @@ def validate_mask(mask: NDArray[Any], height: int, width: int) -> SoftMask:
     highest = float(soft.max())
     if highest == 0.0:
         raise ValueError("The mask is empty: paint what is to be replaced in white.")
-    if highest < 0.5:
+    if highest < MASK_THRESHOLD:
         raise ValueError(
             f"The mask is too faint: its highest value is {highest:.2g}, but a pixel is replaced "
-            "from 0.5; paint what is to be replaced in white."
+            f"from {MASK_THRESHOLD}; paint what is to be replaced in white."
         )
     return soft
 

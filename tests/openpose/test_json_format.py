@@ -165,15 +165,6 @@ def test_a_canvas_of_the_unit_square_is_scaled(side: int) -> None:
     np.testing.assert_allclose(person.keypoints, standing().keypoints, atol=1e-3)
 
 
-def test_the_most_prominent_person_comes_first(tmp_path: Path) -> None:
-    far = Person(keypoints=standing().keypoints * np.array([0.2, 0.2, 1], np.float32), score=0.9)
-    path = tmp_path / "a.json"
-    save_people(path, [far, standing()], height=HEIGHT, width=WIDTH)
-    people = load_people(path, height=HEIGHT, width=WIDTH)
-    np.testing.assert_array_equal(people[0].keypoints, standing().keypoints)
-    assert len(people) == 2
-
-
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (

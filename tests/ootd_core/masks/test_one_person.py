@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ootd_core.masks import agnostic
+from ootd_core.masks.agnostic import one_person
 from ootd_core.masks.limbs import Skeleton
 from ootd_core.masks.morphology import grow_mask, pieces_of
 from tests.ootd_core.masks.drawn_person import keypoints, label_map
-
-one_person = agnostic._one_person  # pyright: ignore[reportPrivateUsage]
 
 
 def piece_by_piece(labels: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.uint8]:

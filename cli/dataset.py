@@ -10,10 +10,9 @@ import typer
 from PIL import Image
 from tqdm import tqdm
 
-from tryon.perception import PersonNetworks
-from ootd_core.checkpoints.networks import choose_device
 from humanparse.preview import COLOURS
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.networks import choose_device
 from ootd_core.checkpoints.writing import write_whole
 from ootd_core.datasets.checker import Findings, Group, check_dataset
 from ootd_core.datasets.folder import keypoints_of, label_map_of
@@ -22,6 +21,7 @@ from ootd_core.datasets.pairs_file import PAIRINGS, SPLITS, Pairing, Split
 from ootd_core.datasets.photographs import Pair, Perception, perceive
 from ootd_core.datasets.sample import UnusableSample
 from openpose import Person, save_people
+from tryon.perception import PersonNetworks
 
 dataset_app = typer.Typer(
     help="Check a data set, or prepare your own pictures.",

@@ -18,16 +18,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cli.dataset import parse_size
-from cli.demo import contact_sheet
-from ootd_core.images.compositing import overlay_mask
+from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
-from cli.demo import Picture
-from tryon.perception import PersonNetworks
-from ootd_core.checkpoints.networks import choose_device
-from ootd_core.images.files import save_image
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.networks import DTYPES, Networks, load_networks
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
 from ootd_core.checkpoints.writing import save_json
 from ootd_core.datasets.dressing import DressSettings
 from ootd_core.datasets.open import Layout
@@ -38,8 +33,11 @@ from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
 from ootd_core.evaluation.plots import bars
 from ootd_core.evaluation.report import head, not_measured, plain, table
 from ootd_core.evaluation.scores import ALL
+from ootd_core.images.compositing import overlay_mask
+from ootd_core.images.files import save_image
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler
+from tryon.perception import PersonNetworks
 
 SHEET_LINES = 8
 
@@ -74,7 +72,9 @@ class SplitChoice(StrEnum):
 
 
 def evaluate_command(
-    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_CHECKPOINT,
+    model: Annotated[
+        Path, typer.Option(help="model folder; the mini by default")
+    ] = MINI_CHECKPOINT,
     variant: Variant = Variant.FULL_BODY,
     dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 64,
     data: Annotated[Path | None, typer.Option(help="data set folder, instead of dolls")] = None,

@@ -10,10 +10,7 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from cli.demo import contact_sheet
-from ootd_core.images.compositing import overlay_mask
-from cli.demo import Picture
-from ootd_core.images.files import save_image
+from cli.demo import Picture, contact_sheet
 from ootd_core.categories import Category
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.checkpoints.writing import save_json
@@ -27,6 +24,8 @@ from ootd_core.evaluation.measurement import Measurement, measure
 from ootd_core.evaluation.plots import bars
 from ootd_core.evaluation.report import head, plain, table
 from ootd_core.evaluation.try_ons import DressedSample, KeptPictures, Unusable, made_by
+from ootd_core.images.compositing import overlay_mask
+from ootd_core.images.files import save_image
 
 SHEET_LINES = 8
 SHOWN_REASONS = 3

@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from cli.demo import Picture
-from ootd_core.checkpoints.networks import choose_device
+from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.networks import Networks, choose_device, load_networks
 from ootd_core.datasets.paper_dolls.sample import DollSample
 from ootd_core.evaluation.dolls import OnDoll, measure_dolls
 from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
@@ -29,7 +28,9 @@ SETTING = "guidance_scale"
 
 
 def guidance_sweep_command(
-    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = MINI_CHECKPOINT,
+    model: Annotated[
+        Path, typer.Option(help="model folder; the mini by default")
+    ] = MINI_CHECKPOINT,
     values: Annotated[
         str, typer.Option(help="guidance scales, separated by commas")
     ] = "1,1.5,2,3,5",

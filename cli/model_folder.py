@@ -22,7 +22,7 @@ from ootd_core.checkpoints.catalogue import (
     missing,
     step_folder,
 )
-from ootd_core.checkpoints.integrity import damage
+from ootd_core.checkpoints.integrity import damage, tokenizer_damage
 from ootd_core.requirements import is_installed
 
 
@@ -117,6 +117,12 @@ def _state(folder: Path, part: Part, variant: Variant) -> Finding | None:
             return Finding(
                 subject=part, state=State.BAD, text=f"{path} {wrong}; replace it with {command}"
             )
+    found = tokenizer_damage(folder / "ootd" / "tokenizer") if part is Part.TOKENIZER else None
+    if found is not None:
+        path, wrong = found
+        return Finding(
+            subject=part, state=State.BAD, text=f"{path} {wrong}; replace it with {command}"
+        )
     return None
 
 

@@ -17,17 +17,16 @@ import typer
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from cli.demo import contact_sheet
-from ootd_core.images.compositing import overlay_mask
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
-from cli.demo import Picture
-from tryon.perception import PersonNetworks
-from ootd_core.images.files import save_image
+from cli.demo import Picture, contact_sheet
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.datasets.open import Layout
+from ootd_core.images.compositing import overlay_mask
+from ootd_core.images.files import save_image
 from ootd_core.training.settings import PRESETS, TrainSettings, parse_override, read_settings
 from ootd_core.training.trainer import Trained, Trainer
 from ootd_core.training.validation import SheetLine
+from tryon.perception import PersonNetworks
 
 MINI, DOLLS = Path("mini"), Path("dolls")
 GIB = 2**30

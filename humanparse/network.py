@@ -80,7 +80,13 @@ class ParsingNetwork:
         """Class scores [classes, h', w'] of a frame [1, 3, h, w]."""
         [given] = self._session.get_inputs()
         name = self._session.get_outputs()[SCORES_OUTPUT].name
-        scores = np.asarray(self._session.run([name], {given.name: frame})[0])
+        try:
+            scores = np.asarray(self._session.run([name], {given.name: frame})[0])
+        except _refusals() as problem:
+            raise ValueError(
+                f"{self.path.name} in {self.path.parent} cannot be run, download it again if it "
+                f"is damaged ({_said(problem)})."
+            ) from problem
         if scores.ndim != 4 or scores.shape[:2] != (1, self.classes):
             raise ValueError(
                 f"{self.path} gives scores of shape {list(scores.shape)}, expected "
@@ -95,25 +101,40 @@ def _is_picture(element: str, shape: list[int | str | None]) -> bool:
 
 def _open_session(path: Path, device: str) -> "onnxruntime.InferenceSession":
     import onnxruntime
+
+    providers = execution_providers(device, onnxruntime.get_available_providers())
+    try:
+        # Its fallback prints, and to the CPU alone there is nothing to fall back on.
+        session = onnxruntime.InferenceSession(
+            path, providers=providers, enable_fallback=len(providers) > 1
+        )
+    except (*_refusals(), UnicodeDecodeError) as problem:
+        raise ValueError(
+            f"{path.name} in {path.parent} ({path.stat().st_size:,} bytes) cannot be opened as an "
+            f"ONNX model, download it again if it is damaged ({_said(problem)})."
+        ) from problem
+    logger.info("%s runs on %s", path.name, session.get_providers()[0])
+    return session
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises for a file that it cannot use; they share no class of their own."""
     from onnxruntime.capi import (
         onnxruntime_pybind11_state as reasons,  # pyright: ignore[reportAttributeAccessIssue]
     )
 
-    providers = execution_providers(device, onnxruntime.get_available_providers())
-    try:
-        session = onnxruntime.InferenceSession(path, providers=providers)
-    except (
+    return (
         reasons.InvalidProtobuf,
         reasons.InvalidGraph,
         reasons.InvalidArgument,
+        reasons.NotImplemented,
+        reasons.RuntimeException,
         reasons.Fail,
-    ) as problem:
-        raise ValueError(
-            f"{path} ({path.stat().st_size:,} bytes) cannot be opened as an ONNX model, download "
-            f"it again if it is damaged (onnxruntime says: {problem})"
-        ) from problem
-    logger.info("%s runs on %s", path.name, session.get_providers()[0])
-    return session
+    )
+
+
+def _said(problem: Exception) -> str:
+    return f"onnxruntime says: {' '.join(str(problem).split())[:300]}"
 
 
 def execution_providers(

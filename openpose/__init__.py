@@ -6,7 +6,7 @@ ComfyUI's POSE_KEYPOINT. preview: stick figures.
 """
 
 from .detect import detect_people, network_input
-from .json_format import frame_of, load_people, people_of, save_people
+from .json_format import frame_of, frames_of, load_people, people_of, save_people
 from .network import BodyChannels, BodyNetwork, load_body_network, published_state_dict
 from .person import Person
 from .preview import draw_people
@@ -20,6 +20,7 @@ __all__ = [
     "detect_people",
     "draw_people",
     "frame_of",
+    "frames_of",
     "load_body_network",
     "load_people",
     "network_input",

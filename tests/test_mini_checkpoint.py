@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from cli.demo import load_samples
-from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
-from tryon.perception import PersonNetworks
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.datasets.paper_dolls.sample import draw_sample
 from ootd_core.evaluation.dolls import dress_doll, garment_labels
@@ -15,6 +14,7 @@ from ootd_core.evaluation.scores import ALL, Judged, Scorer, SetScores
 from ootd_core.images.files import load_image
 from ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from openpose import detect_people
+from tryon.perception import PersonNetworks
 
 DOLLS = range(200, 206)  # held out; others than the sample pictures
 MARGIN = 4.0  # dB
@@ -110,8 +110,8 @@ def test_masks_from_the_networks_are_like_those_of_the_drawing() -> None:
             category=sample.category,
             variant=Variant.FULL_BODY,
         ).mask
-        assert load_image(DEMO_SAMPLES / f"{sample.name}-{sample.category}-person.png").shape[:2] == (
-            seen.shape
-        )
+        assert load_image(DEMO_SAMPLES / f"{sample.name}-{sample.category}-person.png").shape[
+            :2
+        ] == (seen.shape)
         overlaps.append(float(seen.mean()))
     assert all(0.03 < share < 0.7 for share in overlaps), overlaps

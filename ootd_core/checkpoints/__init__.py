@@ -8,5 +8,6 @@ modules       torch modules built from config.json and filled key by key
 clip_towers   CLIP's two towers, tokenizer and image processor
 networks      `Networks`: everything that a try-on needs, as diffusers and transformers modules
 lora          LoRA files, and their weights added to both UNets
-writing       a model folder written, each file whole or not at all
+writing       a model folder written
+whole_files   any file written whole or not at all; is a place fit to be written to
 """

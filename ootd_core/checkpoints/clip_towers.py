@@ -19,7 +19,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
-from .locating import CheckpointPaths, PartFiles
+from .locating import CheckpointPaths, PartFiles, check_tokenizer
 from .modules import Module, fill_module, known_entries, unfit
 from .reading import read_json
 
@@ -54,8 +54,15 @@ def load_image_encoder(
 
 
 def load_tokenizer(folder: Path, remedy: str) -> CLIPTokenizer:
-    read_json(folder / "vocab.json", remedy=remedy)
-    return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    """CLIP's tokenizer; errors as in `check_tokenizer`, also for settings that it cannot take."""
+    check_tokenizer(folder, remedy)
+    try:
+        return CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # the Rust library under it raises Exception itself
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"The tokenizer in {folder} cannot be used ({reason}): {remedy}."
+        ) from error
 
 
 def load_image_processor(path: Path, remedy: str) -> "CLIPImageProcessor":

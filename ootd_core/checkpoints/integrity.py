@@ -6,11 +6,16 @@ only, so that `download` starts at once and `doctor` comes to a result where tor
 """
 
 import json
+import math
 import struct
 import zipfile
 from pathlib import Path
 from typing import Any
 
+ITEM_SIZES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "U8": 1, "BOOL": 1}
+"""Bytes a value of the types that published weights have."""
+MERGES = "merges.txt"
+"""The byte pairs of a tokenizer, beside its vocab.json."""
 HEADER_LIMIT = 100_000_000
 """Longest header that the safetensors format allows, in bytes."""
 
@@ -19,7 +24,8 @@ def damage(path: Path) -> str | None:
     """What is wrong with a weights file, as the end of a sentence ("is ..."); None if it is whole.
 
     Reads headers and structure only, so a changed byte among the tensors goes unnoticed: the
-    hashes of the download cover that. Understands .safetensors, .bin and .pth, .onnx and .json.
+    hashes of the download cover that. Understands .safetensors, .bin and .pth, .onnx, .json and
+    merges.txt.
     """
     size = path.stat().st_size
     if size == 0:
@@ -37,6 +43,36 @@ def damage(path: Path) -> str | None:
         return _onnx_damage(path, size)
     if path.suffix == ".json":
         return _json_damage(path)
+    if path.name == MERGES:
+        return _merges_damage(path)
+    return None
+
+
+def tokenizer_damage(folder: Path) -> tuple[Path, str] | None:
+    """The file of a byte-pair tokenizer that is damaged, and what is wrong with it; None if whole.
+
+    vocab.json and merges.txt are there. Each says what the other must hold: tokens are single
+    characters, special ones in angle brackets, and what the pairs make. A file that lacks its end
+    would change prompts without a word.
+    """
+    vocabulary_file, merges_file = folder / "vocab.json", folder / MERGES
+    for path in (vocabulary_file, merges_file):
+        wrong = damage(path)
+        if wrong is not None:
+            return path, wrong
+    vocabulary: dict[str, object] = json.loads(vocabulary_file.read_text(encoding="utf-8"))
+    made = {left + right for left, right in _merges(merges_file)}
+    unknown = sum(token not in vocabulary for token in made)
+    if unknown:
+        return vocabulary_file, f"lacks {unknown:,} of the tokens that {MERGES} makes"
+    unmade = sum(
+        token not in made
+        and len(token.removesuffix("</w>")) > 1
+        and not (token.startswith("<") and token.endswith(">"))
+        for token in vocabulary
+    )
+    if unmade:
+        return merges_file, f"lacks {unmade:,} of the byte pairs that vocab.json was made with"
     return None
 
 
@@ -63,16 +99,29 @@ def _safetensors_damage(path: Path, start: bytes, size: int) -> str | None:
     if size < 8 + header_size:
         return f"is cut off: {size:,} bytes do not even hold its header of {header_size:,}"
     try:
-        header = read_header(path)
-        ends = [e["data_offsets"][1] for name, e in header.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError):
+        entries = {k: v for k, v in read_header(path).items() if k != "__metadata__"}
+        expected = 8 + header_size + _data_size(list(entries.values()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "has a damaged header"
-    expected = 8 + header_size + max(ends, default=0)
     if size < expected:
         return f"is cut off: {size:,} of {expected:,} bytes"
     if size > expected:
         return f"is too long: {size:,} bytes, {expected:,} expected"
     return None
+
+
+def _data_size(entries: list[dict[str, Any]]) -> int:
+    """Bytes of the tensors of a header. Raises ValueError unless they follow one another."""
+    end = 0
+    for entry in sorted(entries, key=lambda entry: tuple(entry["data_offsets"])):
+        first, last = entry["data_offsets"]
+        item = ITEM_SIZES.get(entry["dtype"])
+        if first != end or last < first:
+            raise ValueError("tensors overlap or leave gaps")
+        if item is not None and last - first != item * math.prod(entry["shape"]):
+            raise ValueError("a tensor's shape is not that of its bytes")
+        end = last
+    return end
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -98,6 +147,21 @@ def _json_damage(path: Path) -> str | None:
     except ValueError:
         return "is not valid JSON"
     return None if isinstance(parsed, dict) else "is not a JSON object"
+
+
+def _merges(path: Path) -> list[list[str]]:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    first = 1 if lines[0].startswith("#version") else 0
+    return [line.split(" ") for line in lines[first:] if line]
+
+
+def _merges_damage(path: Path) -> str | None:
+    try:
+        pairs = _merges(path)
+    except UnicodeDecodeError:
+        return "is not text"
+    whole = bool(pairs) and all(len(pair) == 2 and all(pair) for pair in pairs)
+    return None if whole else "is not a list of byte pairs"
 
 
 def _onnx_damage(path: Path, size: int) -> str | None:

@@ -28,7 +28,7 @@ from .catalogue import (
     missing,
     step_folder,
 )
-from .integrity import damage
+from .integrity import MERGES, damage, tokenizer_damage
 from .reading import read_shapes, read_state_dict
 
 IN_CHANNELS: dict[Part, int] = {Part.OUTFITTING_UNET: 4, Part.TRYON_UNET: 8}
@@ -116,9 +116,7 @@ def locate_preprocessors(folder: Path) -> PreprocessorPaths:
     paths: list[Path] = []
     for file in files_for(variant, parts):
         path = _found(find(folder, file))
-        wrong = damage(path)
-        if wrong is not None:
-            raise ValueError(f"{path.name} in {path.parent} {wrong}: {_remedy(folder, variant)}.")
+        check_whole(path, _remedy(folder, variant))
         paths.append(path)
     atr, lip, pose = paths
     return PreprocessorPaths(parser_atr=atr, parser_lip=lip, pose=pose)
@@ -155,15 +153,45 @@ def check_complete(folder: Path, variant: Variant, parts: Collection[Part]) -> N
 
 
 def verify(paths: CheckpointPaths) -> None:
-    """Looks into the UNets' files: whole, not swapped, not one network under both variants.
+    """Looks into every file: whole; the UNets not swapped, not one network under both variants.
 
-    Costs milliseconds. Raises ValueError, one sentence that names file, folder and command.
+    Reads headers, and the tokenizer: costs a tenth of a second. Raises ValueError, one sentence
+    that names file, folder and command.
     """
+    remedy = paths.vae.remedy
+    for part in (paths.vae, paths.text_encoder, paths.image_encoder):
+        check_whole(part.config, remedy)
+        check_whole(part.weights, remedy)
+    for path in (paths.image_processor, paths.scheduler):
+        check_whole(path, remedy)
+    check_tokenizer(paths.tokenizer, remedy)
+    for part in (paths.outfitting_unet, paths.tryon_unet):
+        check_whole(part.config, part.remedy)
     for files in (paths.outfitting_unet, paths.tryon_unet):
         check_in_channels(files)
     other = Variant.FULL_BODY if paths.variant is Variant.HALF_BODY else Variant.HALF_BODY
     for files in (paths.outfitting_unet, paths.tryon_unet):
         check_other_variant(paths.folder, other, files)
+
+
+def check_whole(path: Path, remedy: str) -> None:
+    """Raises ValueError, one sentence that ends in `remedy`, if a file is damaged."""
+    wrong = damage(path)
+    if wrong is not None:
+        raise ValueError(f"{path.name} in {path.parent} {wrong}: {remedy}.")
+
+
+def check_tokenizer(folder: Path, remedy: str) -> None:
+    """Raises FileNotFoundError or ValueError unless a folder holds a whole byte-pair tokenizer."""
+    for name in ("vocab.json", MERGES):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"There is no {name} in {folder}: {remedy}.")
+    for path in sorted(folder.glob("*.json")):
+        check_whole(path, remedy)
+    found = tokenizer_damage(folder)
+    if found is not None:
+        path, wrong = found
+        raise ValueError(f"{path.name} in {path.parent} {wrong}: {remedy}.")
 
 
 def check_in_channels(files: PartFiles) -> None:
@@ -232,9 +260,7 @@ def _conv_in_shape(files: PartFiles) -> tuple[int, ...]:
     if weights.suffix != ".safetensors":
         tensor = files.read_state_dict().get(CONV_IN)
         return () if tensor is None else tuple(tensor.shape)
-    wrong = damage(weights)
-    if wrong is not None:
-        raise ValueError(f"{weights.name} in {weights.parent} {wrong}: {files.remedy}.")
+    check_whole(weights, files.remedy)
     return read_shapes(weights).get(CONV_IN, ())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -40,7 +41,12 @@ def read_state_dict(path: Path, *, remedy: str = "download it again") -> dict[st
     if wrong is not None:
         raise ValueError(f"{path.name} in {path.parent} {wrong}: {remedy}.")
     if path.suffix == ".safetensors":
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{path.name} in {path.parent} is damaged ({error}): {remedy}."
+            ) from error
     try:
         state = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None

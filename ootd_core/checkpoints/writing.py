@@ -1,14 +1,11 @@
 """Writes networks into a model folder in the published layout, for the trainers.
 
-Every file is written under a temporary name beside its place and moved there when it is complete,
-so that an interrupted run leaves the file of before or none, never half of one. The weights come
-before config.json: a part whose config is there is a part that can be loaded.
+Every file is written whole or not at all. The weights come before config.json: a part whose config
+is there is a part that can be loaded.
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from torch import nn
 
 from ..categories import Variant
 from .catalogue import CLIP_FOLDER, TEXT_PREFIX, UNET_FOLDERS, Part
+from .whole_files import write_whole
 
 PART_FOLDERS: dict[Part, str] = {
     Part.VAE: "ootd/vae",
@@ -72,23 +70,6 @@ def save_json(path: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON object, such as a scheduler's config; dtypes in it become their names."""
     text = json.dumps(content, indent=2, sort_keys=True, default=_json_name) + "\n"
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary path beside `path`, then moves the result to `path`.
-
-    If `write` fails, nothing is left behind and an older file stays as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _published_key(class_name: str, key: str) -> str:

@@ -20,7 +20,8 @@ BODY_25 = 25
 BODY_25_MIDDLE_OF_HIPS = 8
 """BODY_25 is OpenPose-18 with this row put in, and six of the feet behind it."""
 NORMALISED_LIMIT = 2.0  # no person in pixels fits into two; normalised ones may stick out a little
-OUTSIDE_LIMIT = 0.1  # of a side; joints farther outside were written for a larger picture
+OUTSIDE_LIMIT = 0.1  # of a side; joints farther outside are missing or, if they are many,
+OUTSIDE_SHARE = 0.25  # of the known ones, were written for a larger picture
 
 DRESS_CODE_HEIGHT, DRESS_CODE_WIDTH = 512, 384
 
@@ -37,16 +38,19 @@ def read_openpose(path: Path, height: int, width: int) -> NDArray[np.float32]:
     try:
         (frame,) = frames
         points = max(map(_body, frame["people"]), key=_area, default=None)
-        sides = (frame.get("canvas_width", width), frame.get("canvas_height", height))
+        named = {"canvas_width": width, "canvas_height": height}
+        sides = [own if frame.get(key) is None else frame[key] for key, own in named.items()]
         canvas = np.array(sides, np.float64)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnusableSample(
             f"{path} is not OpenPose JSON: it needs people with pose_keypoints_2d of 18 or 25 "
             f"points (x, y, confidence) each."
         ) from error
     if points is None or not (points[:, 2] > 0).any():
         raise UnusableSample(f"{path} holds no person.")
-    if np.abs(points[points[:, 2] > 0, :2]).max() <= NORMALISED_LIMIT:
+    reach = np.abs(points[points[:, 2] > 0, :2]).max(axis=1)
+    # The median, for one joint may be anywhere. A canvas that small is one of the unit square.
+    if np.median(reach) <= NORMALISED_LIMIT < canvas.max():
         canvas = np.ones(2)
     return _in_pixels(points, canvas, path, height, width)
 
@@ -60,7 +64,7 @@ def read_dress_code(path: Path, height: int, width: int) -> NDArray[np.float32]:
     content = _read_json(path)
     try:
         points = np.array(content["keypoints"], np.float64).reshape(len(JOINTS), 4)[:, :3]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UnusableSample(
             f"{path} does not hold keypoints of {len(JOINTS)} rows with 4 numbers."
         ) from error
@@ -76,8 +80,8 @@ def _read_json(path: Path) -> Any:
     if not path.is_file():
         raise FileMissing(f"There is no keypoint file at {path}.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_bytes())  # with or without a byte order mark
+    except (OSError, ValueError, RecursionError) as error:
         raise UnusableSample(f"{path} is not JSON ({error}).") from error
 
 
@@ -106,12 +110,13 @@ def _in_pixels(
     side = np.array([width, height])
     places = points[known, :2] * (side / frame)
     slack = OUTSIDE_LIMIT * side
-    if (places < -slack).any() or (places > side + slack).any():
+    outside = np.any((places < -slack) | (places > side + slack), axis=1)
+    if outside.mean() > OUTSIDE_SHARE:
         x, y = places[np.abs(places / side - 0.5).max(axis=1).argmax()].round().astype(int)
         raise WrongSize(
             f"{path} has a joint at ({x}, {y}), outside its picture of {width}x{height} pixels: "
             "it was written for another size."
         )
     scaled = np.zeros((len(JOINTS), 3), np.float32)
-    scaled[known] = np.concatenate([places, points[known, 2:]], axis=1)
+    scaled[known] = np.where(outside[:, None], 0, np.hstack([places, points[known, 2:]]))
     return scaled

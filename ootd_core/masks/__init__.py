@@ -4,5 +4,6 @@ agnostic      label map and keypoints in, mask out: `agnostic_mask` and its mode
 reference     the same as the original implementation computes it
 limbs         arms and legs as regions of a picture
 labels        the label map's values, and what they mean for each category
+levels        what a mask's numbers mean, whoever wrote them
 morphology    checking, growing, feathering and cleaning a mask
 """

@@ -245,14 +245,20 @@ def one_person(label_map: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.u
     height, width = label_map.shape
     x, y = skeleton.points[skeleton.known].astype(np.int64).T
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    own = np.unique(pieces[y[inside], x[inside]])
-    own = own[own > 0]
-    if len(own) == 0:
-        own = np.array([int(sizes.argmax()) + 1])
-    columns = np.any(np.isin(pieces, own), axis=0)
-    others = np.setdiff1d(np.arange(1, len(sizes) + 1), own)
-    in_line = [i for i in others if columns[np.any(pieces == i, axis=0)].mean() >= 0.5]
-    return np.where(np.isin(pieces, [*own, *in_line]), label_map, Label.BACKGROUND).astype(np.uint8)
+    own = np.zeros(len(sizes) + 1, dtype=bool)
+    own[pieces[y[inside], x[inside]]] = True
+    own[0] = False
+    if not own.any():
+        own[sizes.argmax() + 1] = True
+    # The columns of all pieces at once: a picture may have thousands of them. In each column that a
+    # piece occupies, one of its pixels differs from the pixel above it.
+    begins = np.diff(pieces, axis=0, prepend=0) != 0
+    occupied = np.zeros((len(own), width), dtype=bool)
+    occupied[pieces[begins], np.nonzero(begins)[1]] = True
+    shared = occupied[:, occupied[own].any(axis=0)].sum(axis=1)
+    own |= 2 * shared >= occupied.sum(axis=1)
+    own[0] = False
+    return np.where(own[pieces], label_map, Label.BACKGROUND).astype(np.uint8)
 
 
 def _neck_point(labels: NDArray[np.uint8], skeleton: Skeleton) -> NDArray[np.float64]:

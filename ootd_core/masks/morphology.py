@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .levels import mask_levels
+
 BoolMask = NDArray[np.bool_]
 SoftMask = NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -29,11 +31,11 @@ def validate_mask(mask: NDArray[Any], height: int, width: int) -> SoftMask:
     """Checks a user's mask against its picture's size and returns it as float32 in [0, 1].
 
     Args:
-        mask: [height, width]: bool, uint8 (255 is repainted) or float in [0, 1].
+        mask: [height, width], of any type that `mask_levels` reads: bool, integers, floats.
 
     Raises:
-        ValueError: not two-dimensional, another size than the picture, NaN or other values
-            beyond [0, 1], or no pixel reaches 0.5, so that nothing would be repainted.
+        ValueError: not two-dimensional, another size than the picture, values that are none of
+            a mask's, or no pixel reaches 0.5, so that nothing would be repainted.
     """
     if mask.ndim != 2:
         raise ValueError(f"The mask must be [height, width], not {list(mask.shape)}.")
@@ -42,19 +44,15 @@ def validate_mask(mask: NDArray[Any], height: int, width: int) -> SoftMask:
             f"The mask is {mask.shape[1]}x{mask.shape[0]} pixels but its picture is "
             f"{width}x{height}: they must have the same size."
         )
-    soft = mask.astype(np.float32)
-    if mask.dtype == np.uint8:
-        soft /= np.float32(255.0)
-    unusable = int((~np.isfinite(soft)).sum())
-    if unusable:
-        raise ValueError(f"The mask holds {unusable} values that are NaN or infinite.")
-    if soft.min() < 0.0 or soft.max() > 1.0:
-        raise ValueError(
-            f"The mask's values must lie in [0, 1], but they reach from {soft.min():g} "
-            f"to {soft.max():g}."
-        )
-    if soft.max() < 0.5:
+    soft = mask_levels(mask)
+    highest = float(soft.max())
+    if highest == 0.0:
         raise ValueError("The mask is empty: paint what is to be replaced in white.")
+    if highest < MASK_THRESHOLD:
+        raise ValueError(
+            f"The mask is too faint: its highest value is {highest:.2g}, but a pixel is replaced "
+            f"from {MASK_THRESHOLD}; paint what is to be replaced in white."
+        )
     return soft
 
 

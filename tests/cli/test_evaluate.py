@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from cli.__main__ import main
-from tryon.perception import PersonNetworks
 from ootd_core.categories import Category
 from ootd_core.evaluation import features
 from ootd_core.evaluation.feature_files import ALEXNET, INCEPTION
@@ -27,6 +26,7 @@ from tests.ootd_core.datasets.trees import (
     write_viton_hd,
 )
 from tests.ootd_core.small_networks import FOLDER
+from tryon.perception import PersonNetworks
 
 SIZE = (128, 96)
 QUICK = ("--model", FOLDER, "--steps", "1", "--device", "cpu")

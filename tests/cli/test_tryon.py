@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from cli.__main__ import main
-from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.images.files import load_image
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from humanparse.labels import ATR_CLASSES, LIP_CLASSES
 from humanparse.network import ParsingNetwork, execution_providers
+from tests.damage import damaged
 from tests.humanparse.networks import Side, write_network
 
 CUDA = "CUDAExecutionProvider"
@@ -64,8 +65,19 @@ def test_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     path = write_network(tmp_path / "a.onnx", classes=ATR_CLASSES, size=(24, 24))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
-    with pytest.raises(ValueError, match=r"a\.onnx .* cannot be opened"):
+    with pytest.raises(ValueError, match=r"a\.onnx in .* cannot be opened"):
         open_network(path)(IMAGE)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_bytes_are_read_or_refused_with_a_sentence(tmp_path: Path, seed: int) -> None:
+    path = write_network(tmp_path / "a.onnx", classes=ATR_CLASSES, size=(24, 24))
+    path.write_bytes(damaged(path.read_bytes(), np.random.default_rng(seed)))
+
+    try:
+        open_network(path)(IMAGE)
+    except ValueError as error:
+        assert "a.onnx" in str(error) and "\n" not in str(error)
 
 
 def test_other_content_is_refused(tmp_path: Path) -> None:

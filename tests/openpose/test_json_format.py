@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from openpose.json_format import frame_of, load_people, people_of, save_people
+from openpose.json_format import frame_of, frames_of, load_people, people_of, save_people
 from openpose.person import Person
+from tests.damage import damaged
 from tests.openpose.drawn_maps import STANDING
 
 HEIGHT, WIDTH = 512, 384
@@ -83,32 +86,156 @@ def test_people_without_a_body_are_left_out(points: object) -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        ("text", "must be an object, got str"),
-        ({"animals": []}, "needs a list `people`, got keys .'animals'"),
+        ("text", "cannot be text 'text': a frame is an object"),
+        (5, "cannot be the number 5"),
+        (None, "cannot be nothing"),
+        ([], "cannot be a list"),
+        ({"animals": []}, "are of animals, not of people"),
+        ({}, "holds nothing: a frame is an object with a list `people`"),
+        ({"annotations": [], "images": []}, "holds annotations, images: a frame"),
+        ({"people": {}}, "has of type dict as `people`|has an object as `people`"),
         ({"people": [5]}, "Person 0 .* must be an object, got 5"),
         ({"people": [{}]}, "Person 0 .* needs a list pose_keypoints_2d"),
-        (frame_with([1.0] * 51), "54 numbers .* got 51"),
+        (
+            frame_with([1.0] * 51),
+            r"54 .* 75 .* got 51, 17 points \(COCO without a neck\)",
+        ),
+        (frame_with([1.0] * 50), "54 numbers .* got 50\\."),
         (frame_with([float("nan")] * 54), "finite numbers, got nan"),
+        (frame_with([10**400] * 54), "finite numbers, got 1000"),
+        (frame_with([True] * 54), "finite numbers, got True"),
         ({"people": [{"pose_keypoints_2d": ["1"] * 54}]}, "finite numbers, got '1'"),
         (frame_with([9.0, 9.0, -1.0] * 18), "negative confidence, -1.0"),
         (frame_with([9.0] * 54, canvas_width=0), "canvas_width .* above 0, got 0"),
-        (frame_with([9.0] * 54, canvas_height=None), "canvas_height .* above 0, got None"),
+        (frame_with([9.0] * 54, canvas_height="9"), "canvas_height .* above 0, got '9'"),
+        (frame_with([5000.0] * 54), "All keypoints lie outside the picture of 384x512 pixels"),
     ],
 )
 def test_what_is_no_frame_is_refused(frame: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         people_of(frame, height=HEIGHT, width=WIDTH)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_frames_are_a_list_or_one_alone() -> None:
+    frame = frame_of([standing()], height=HEIGHT, width=WIDTH)
+    assert frames_of([frame, frame]) == [frame, frame]
+    assert frames_of(frame) == [frame]
+    for wrong, message in (("{}", "got text '{}'"), ([], "an empty list"), (None, "got nothing")):
+        with pytest.raises(ValueError, match=message):
+            frames_of(wrong)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_every_unicode_encoding_is_read(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    text = json.dumps(frame_of([standing()], height=HEIGHT, width=WIDTH))
+    path.write_bytes(text.encode(encoding))
+    (person,) = load_people(path, height=HEIGHT, width=WIDTH)
+    np.testing.assert_array_equal(person.keypoints, standing().keypoints)
+
+
+@pytest.mark.parametrize("canvas", [{}, {"canvas_width": WIDTH, "canvas_height": HEIGHT}])
+def test_one_joint_far_outside_does_not_make_pixels_of_the_unit_square(
+    canvas: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    points = standing().keypoints / (WIDTH, HEIGHT, 1)
+    points[4, :2] = 37.5, -12
+    (person,) = people_of(frame_with(points.ravel().tolist(), **canvas), height=HEIGHT, width=WIDTH)
+    expected = standing().keypoints
+    expected[4] = 0
+    np.testing.assert_allclose(person.keypoints, expected, atol=1e-3)
+    assert "joints far outside the picture count as missing (right wrist)" in caplog.text
+
+
+def test_one_joint_far_outside_is_missing_in_pixels_too() -> None:
+    points = standing().keypoints.copy()
+    points[7, 0] = 9999
+    points[2, 0] = -40  # of a person who is cut off
+    (person,) = people_of(frame_with(points.ravel().tolist()), height=HEIGHT, width=WIDTH)
+    points[7] = 0
+    np.testing.assert_array_equal(person.keypoints, points)
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_canvas_of_the_unit_square_is_scaled(side: int) -> None:
+    points = standing().keypoints / (WIDTH / side, HEIGHT / side, 1)
+    frame = frame_with(points.ravel().tolist(), canvas_width=side, canvas_height=side)
+    (person,) = people_of(frame, height=HEIGHT, width=WIDTH)
+    np.testing.assert_allclose(person.keypoints, standing().keypoints, atol=1e-3)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["people", "pose_keypoints_2d", "a"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+def body(seed: int, count: int, scale: float) -> list[float]:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0.5, 0.4, count) * scale
+    values[rng.random(count) < 0.1] = rng.choice([0.0, -1.0, 1e40, np.inf])
+    values[2::3] = np.abs(values[2::3])
+    return values.tolist()
+
+
+bodies = st.builds(
+    body, st.integers(0, 999), st.sampled_from([0, 51, 54, 75]), st.sampled_from([1.0, 2.0, 500.0])
+)
+people_lists = st.lists(
+    st.fixed_dictionaries({"pose_keypoints_2d": bodies | json_values}), max_size=3
+)
+frames = st.fixed_dictionaries(
+    {"people": people_lists},
+    optional={"canvas_width": st.integers(-1, 2000) | json_values, "canvas_height": st.floats()},
+)
+
+
+@given(frames | json_values, st.integers(16, 900), st.integers(16, 900))
+@settings(max_examples=100)
+def test_any_json_is_people_or_a_sentence(frame: object, height: int, width: int) -> None:
+    try:
+        people = people_of(frames_of(frame)[0], height=height, width=width)
+    except ValueError as error:
+        assert str(error).endswith(".") and "\n" not in str(error) and len(str(error)) < 300
+        return
+    for person in people:
+        inside = person.keypoints[person.visible, :2] / (width, height)
+        assert (inside >= -0.51).all() and (inside <= 1.51).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_a_damaged_file_is_read_or_refused_with_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    text = json.dumps([frame_of([standing()], height=HEIGHT, width=WIDTH)])
+    path = tmp_path_factory.getbasetemp() / "damaged.json"
+    path.write_bytes(damaged(text.encode(), np.random.default_rng(seed)))
+    try:
+        load_people(path, height=HEIGHT, width=WIDTH)
+    except ValueError as error:
+        assert str(path) in str(error)
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.json"):
         load_people(tmp_path / "absent.json", height=9, width=9)
+    with pytest.raises(ValueError, match="is a folder"):
+        load_people(tmp_path, height=9, width=9)
     path = tmp_path / "broken.json"
+    two = json.dumps([frame_of([], height=9, width=9)] * 2)
     for content, message in (
         (b"{", "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
-        (b"[]", "one frame for one picture, got 0"),
-        (b"{}", "broken.json: An OpenPose frame needs"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[]", "got an empty list"),
+        (b"{}", r"broken\.json: The frame of keypoints holds nothing"),
+        (two.encode(), "one frame for one picture, got 2"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=message):

@@ -2,14 +2,27 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import download_command
+from ootd_core.checkpoints.catalogue import Part, download_command
+from ootd_core.checkpoints.clip_towers import load_tokenizer
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
-from tests.model_folder import LFS_POINTER, edit_tensor, make_model_folder, to_bin, truncate, unet
+from ootd_core.checkpoints.reading import read_state_dict
+from ootd_core.checkpoints.writing import part_folder
+from tests.damage import damaged
+from tests.model_folder import (
+    GOLDEN,
+    LFS_POINTER,
+    edit_tensor,
+    make_model_folder,
+    to_bin,
+    truncate,
+    unet,
+)
 
 HD, DC = Variant.HALF_BODY, Variant.FULL_BODY
 
@@ -166,6 +179,57 @@ def test_a_damaged_unet_is_named(harm: Callable[[Path], None], expected: str, mo
     text = sentence(caught.value, model, DC)
     assert expected in text and f"{path.name} in {path.parent}" in text
     verify(locate(model, HD))
+
+
+DAMAGED_FILES = [
+    ("tokenizer/merges.txt", b"", "merges.txt in .*tokenizer is empty"),
+    ("tokenizer/merges.txt", b"<html>404</html>", "merges.txt .* is a web page"),
+    ("tokenizer/merges.txt", b"\xff\xfe\x00", "merges.txt .* is not text"),
+    ("tokenizer/merges.txt", b"#version: 0.2\nu p\nupp er x\n", "is not a list of byte pairs"),
+    ("tokenizer/merges.txt", b"#version: 0.2\nu p\n", "merges.txt .* lacks 14 of the byte pairs"),
+    ("tokenizer/vocab.json", b'{"u": 1, "p": 2}', "vocab.json .* lacks 15 of the tokens"),
+    ("tokenizer/tokenizer_config.json", b"{", "tokenizer_config.json .* is not valid JSON"),
+    ("scheduler/scheduler_config.json", b"[]", "scheduler_config.json .* not a JSON object"),
+    ("vae/config.json", b"", "config.json in .*vae is empty"),
+    ("vae/diffusion_pytorch_model.safetensors", LFS_POINTER, "vae is a git-lfs pointer"),
+]
+
+
+def test_every_damaged_file_is_named(model: Path) -> None:
+    for name, content, expected in DAMAGED_FILES:
+        path = model / "ootd" / name
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=expected) as caught:
+            verify(locate(model, DC))
+        sentence(caught.value, model, DC)
+        path.write_bytes(whole)
+    verify(locate(model, DC))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damaged_tokenizers_load_or_are_refused_with_a_sentence(seed: int, tmp_path: Path) -> None:
+    folder = tmp_path / "tokenizer"
+    shutil.copytree(part_folder(GOLDEN, Part.TOKENIZER), folder)
+    path = sorted(folder.iterdir())[seed % 4]
+    path.write_bytes(damaged(path.read_bytes(), np.random.default_rng(seed)))
+    try:
+        load_tokenizer(folder, "replace it")
+    except ValueError as error:
+        text = str(error)
+        assert str(folder) in text and text.endswith(": replace it.") and "\n" not in text
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damaged_weights_load_or_are_refused_with_a_sentence(seed: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({"a": torch.ones(2, 3), "b": torch.ones(4, dtype=torch.float16)}, path)
+    path.write_bytes(damaged(path.read_bytes(), np.random.default_rng(seed)))
+    try:
+        read_state_dict(path, remedy="replace it")
+    except ValueError as error:
+        text = str(error)
+        assert "a.safetensors in " in text and text.endswith(": replace it.") and "\n" not in text
 
 
 def test_missing_preprocessors_are_asked_for_the_variant_that_is_there(model: Path) -> None:

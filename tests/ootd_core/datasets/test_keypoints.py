@@ -50,6 +50,23 @@ def test_joints_for_a_larger_picture_are_told(path: Path) -> None:
         read_openpose(path, HEIGHT // 2, WIDTH // 2)
 
 
+@pytest.mark.parametrize("unit", [1, WIDTH], ids=["pixels", "unit square"])
+def test_one_joint_far_outside_is_missing(unit: int, path: Path) -> None:
+    points = keypoints() / ((WIDTH, HEIGHT, 1) if unit > 1 else 1)
+    points[7, 0] = 5000
+    save_openpose(path, [points], canvas_width=WIDTH, canvas_height=HEIGHT)
+    read = read_openpose(path, HEIGHT, WIDTH)
+    assert (read[7] == 0).all()
+    assert np.allclose(np.delete(read, 7, 0), np.delete(keypoints(), 7, 0), atol=1e-3)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_fault(encoding: str, path: Path) -> None:
+    save_openpose(path, [keypoints()])
+    path.write_bytes(path.read_text().encode(encoding))
+    assert np.array_equal(read_openpose(path, HEIGHT, WIDTH), keypoints())
+
+
 @pytest.mark.parametrize(
     "people", [[], [np.zeros((0, 3))], [np.zeros((18, 3))]], ids=["none", "no body", "no joint"]
 )
@@ -70,6 +87,7 @@ def test_nobody_is_unusable(people: list[np.ndarray], path: Path) -> None:
         '{"people": [{}]}',
         '{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}',
         '{"people": [{"pose_keypoints_2d": ["a"]}]}',
+        f'{{"people": [{{"pose_keypoints_2d": [{"1" * 400}, 1, 1]}}]}}',
         '{"people": [], "canvas_width": "wide"}',
     ],
 )
@@ -98,7 +116,10 @@ def test_a_file_that_is_no_json_or_is_not_there(path: Path) -> None:
         path.write_bytes(b'{"people": [')
         with pytest.raises(UnusableSample, match="is not JSON"):
             read(path, HEIGHT, WIDTH)
-        path.write_bytes(b"\xff\xfe\xff")
+        for text in (b"\xff\xfe\xff", b"[" * 100_000):
+            path.write_bytes(text)
+            with pytest.raises(UnusableSample, match="is not JSON"):
+                read(path, HEIGHT, WIDTH)
         with pytest.raises(UnusableSample, match="is not JSON"):
             read(path, HEIGHT, WIDTH)
 

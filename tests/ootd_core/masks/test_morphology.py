@@ -25,7 +25,7 @@ def square(size: int = 20, inner: slice = slice(5, 15)) -> np.ndarray:
 
 def test_validate_accepts_every_kind_of_mask() -> None:
     mask = square()
-    for given_mask in (mask, mask * np.uint8(255), mask.astype(np.float64), mask * 0.75):
+    for given_mask in (mask, mask * np.uint8(255), mask * 255.0, mask * np.uint8(1), mask * 0.75):
         valid = validate_mask(given_mask, 20, 20)
         assert valid.dtype == np.float32
         assert ((valid >= 0.5) == mask).all()
@@ -40,7 +40,7 @@ def test_validate_accepts_every_kind_of_mask() -> None:
         (square() * 2.0, "from 0 to 2"),
         (square() * -1.0, "from -1 to"),
         (np.zeros((20, 20)), "empty"),
-        (square() * 0.4, "empty"),
+        (square() * 0.31, "highest value is 0.31, but a pixel is replaced from 0.5"),
         (np.ones((10, 20)), "20x10 pixels but its picture is 20x20"),
         (np.ones((20, 20, 3)), r"not \[20, 20, 3\]"),
     ],

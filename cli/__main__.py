@@ -8,7 +8,9 @@ project.
 from __future__ import annotations
 
 import importlib
+import io
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from typer import Typer
 
 PROGRAM = "python -m cli"
+INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
+"""What shells say of a program that one of these signals ended."""
+OUT_OF_MEMORY = (
+    "There is not enough memory: take a smaller --height, fewer samples or smaller batches, --dtype "
+    "fp16 on a GPU, or end other programs."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +118,58 @@ def _not_called() -> None:
 
 def main() -> None:
     """Run the command line; unusable input becomes exit code 2 and one sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a narrow charset must not cost a result
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     called = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     try:
-        app_for(called)(prog_name=PROGRAM)
-    except (ValueError, FileNotFoundError) as error:
-        _fail(str(error))
+        sys.exit(_run(called))
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has enough: nothing of it is said twice
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    except (ValueError, OSError) as error:
+        _fail(_sentence_of(error))
+    except ArithmeticError as error:
+        _fail(f"The computation failed: {error}. Lower the learning rate, or compute in fp32.")
+    except MemoryError:
+        _fail(OUT_OF_MEMORY)
     except ModuleNotFoundError as error:
         sentence = how_to_install((error.name or "").partition(".")[0])
         if sentence is None:
             raise
         _fail(sentence)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for this
+            raise
+        _fail(OUT_OF_MEMORY)
+
+
+def _run(called: str | None) -> int:
+    """The exit code. Typer prints usage errors itself; everything else comes out as it is raised."""
+    from typer.exceptions import Abort, TyperException
+
+    try:
+        code = app_for(called)(prog_name=PROGRAM, standalone_mode=False)
+    except TyperException as error:
+        error.show()
+        return error.exit_code
+    except Abort:
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0
+
+
+def _sentence_of(error: Exception) -> str:
+    """What an expected error says; the system's own errors get a name and an advice."""
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return (
+            f"{place}{error.strerror}. Check the path, its permissions and the space on the disk."
+        )
+    return str(error)
 
 
 def _fail(sentence: str) -> None:

@@ -45,7 +45,7 @@ def demo_command(
     device: str = "auto",
 ) -> None:
     """Dress the bundled drawn people and write a contact sheet."""
-    check_targets([out], [])
+    check_targets([out])
     tryon = TryOn.from_pretrained().to(choose_device(device))
     # Whole limbs are hidden, so that a longer garment than the old one has room.
     options = TryOnOptions(

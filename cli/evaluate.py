@@ -72,9 +72,9 @@ class SplitChoice(StrEnum):
 
 
 def evaluate_command(
-    model: Annotated[
-        Path, typer.Option(help="model folder; the mini by default")
-    ] = MINI_CHECKPOINT,
+    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = (
+        MINI_CHECKPOINT
+    ),
     variant: Variant = Variant.FULL_BODY,
     dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 64,
     data: Annotated[Path | None, typer.Option(help="data set folder, instead of dolls")] = None,

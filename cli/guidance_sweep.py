@@ -28,9 +28,9 @@ SETTING = "guidance_scale"
 
 
 def guidance_sweep_command(
-    model: Annotated[
-        Path, typer.Option(help="model folder; the mini by default")
-    ] = MINI_CHECKPOINT,
+    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = (
+        MINI_CHECKPOINT
+    ),
     values: Annotated[
         str, typer.Option(help="guidance scales, separated by commas")
     ] = "1,1.5,2,3,5",

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
+from ootd_core.checkpoints.whole_files import numbered
 from ootd_core.images.files import check_targets, load_image, load_mask, save_image
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler
@@ -44,8 +45,9 @@ def tryon_command(
     grow: Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")] = 0,
     mask: Annotated[Path | None, typer.Option(help="your own mask: white is redrawn")] = None,
     invert_mask: Annotated[
-        bool, typer.Option("--invert-mask", help="black of your own mask is redrawn")
-    ] = False,
+        bool | None,
+        typer.Option(help="black of your own mask is redrawn; --no-invert-mask says white is"),
+    ] = None,
     keypoints: Annotated[Path | None, typer.Option(help="your own OpenPose JSON")] = None,
     person_index: Annotated[
         int, typer.Option(min=0, help="of several people: 0 is the most prominent one")
@@ -59,9 +61,9 @@ def tryon_command(
         int | None, typer.Option(min=64, help="of the networks' picture; default: as trained")
     ] = None,
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="of a JPEG or WebP that is written")
-    ] = 95,
-    lossless: Annotated[bool, typer.Option("--lossless", help="write WebP without loss")] = False,
+        int | None,
+        typer.Option(min=1, max=100, help="of JPEG (default 95) and WebP (default without loss)"),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
     dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16")] = "fp32",
     lora: Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")] = None,
@@ -87,11 +89,11 @@ def tryon_command(
         height=height,
         person_index=person_index,
     )
-    outs = [out.with_name(f"{out.stem}-{n}{out.suffix}") for n in range(1, samples + 1)]
-    outs = [out] if samples == 1 else outs
+    outs = numbered(out, samples)
     inputs = [path for path in (person, *garment, mask, keypoints) if path is not None]
-    check_targets([*outs, *([mask_out] if mask_out else [])], inputs)
     picture = load_image(person)
+    targets = [*outs, *([mask_out] if mask_out else [])]
+    check_targets(targets, inputs, size=picture.shape[:2], quality=quality)
     own_mask = None if mask is None else load_mask(mask, invert=invert_mask)
     people = None
     if keypoints is not None:
@@ -116,9 +118,9 @@ def tryon_command(
         )
     # Everything is saved before anything is said: a closed terminal costs no picture.
     for path, image in zip(outs, result.images, strict=True):
-        save_image(path, image, quality=quality, lossless=lossless)
+        save_image(path, image, quality=quality)
     if mask_out is not None:
-        save_image(mask_out, result.mask, quality=quality, lossless=lossless)
+        save_image(mask_out, result.mask, quality=quality)
     for warning in result.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     for path in outs:

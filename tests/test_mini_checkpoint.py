@@ -68,7 +68,7 @@ def test_it_is_near_the_ceiling(figures: dict[str, SetScores]) -> None:
 
 
 def test_it_is_small() -> None:
-    files = [path for path in (ROOT / "demo").rglob("*") if path.is_file()]
+    files = [path for path in MINI_CHECKPOINT.parent.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 24e6
 
 

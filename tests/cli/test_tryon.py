@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from cli.__main__ import main
-from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.images.files import load_image
 
@@ -174,16 +173,3 @@ def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
 
 def test_an_ending_that_is_no_picture(refused: Refuse, tmp_path: Path) -> None:
     assert "does not end in a picture format" in refused("--out", tmp_path / "result.doc")
-
-
-def test_the_hand_of_the_demo_person_stays() -> None:
-    person_networks = PersonNetworks(MINI_CHECKPOINT, Variant.FULL_BODY)
-    person = load_image(PERSON)
-    dressed = person_networks.dress(
-        person, load_image(GARMENT), Category.UPPER, DressOptions(steps=1, height=128)
-    )
-    outside = dressed.mask == 0
-    assert np.array_equal(dressed.pictures[0][outside], person[outside])
-    assert {"load networks", "see the person", "dress", "paste back"} <= set(
-        person_networks.stopwatch.seconds
-    )

@@ -31,7 +31,7 @@ def two_people() -> np.ndarray:
     subject = load_image(PERSON)
     bystander = Image.open(DEMO_SAMPLES / "2-upper-person.png").convert("RGB").resize((96, 128))
     picture = np.full((256, 340, 3), 225, np.uint8)
-    picture[128:, 4:100] = bystander
+    picture[128:, 4:100] = np.asarray(bystander)
     picture[:, 148:] = subject
     return picture
 

@@ -8,12 +8,10 @@ from humanparse import LipLabel
 from ootd_core.datasets.label_maps import (
     ATR,
     VITON_HD_TO_ATR,
-    fit_label_map,
     read_label_map,
-    unfit_label_map,
 )
 from ootd_core.datasets.sample import FileMissing, UnusableSample
-from ootd_core.images.fitting import Fit, fit_image
+from ootd_core.images.fitting import Fit, fit_image, fit_label_map, unfit_label_map
 from ootd_core.masks.labels import Label
 from tests.ootd_core.datasets.trees import ATR_TO_LIP, save_indices
 

@@ -24,8 +24,8 @@ PROGRAM = "python -m cli"
 INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
 """What shells say of a program that one of these signals ended."""
 OUT_OF_MEMORY = (
-    "There is not enough memory: take a smaller --height, fewer samples or smaller batches, --dtype "
-    "fp16 on a GPU, or end other programs."
+    "There is not enough memory: take a smaller --height, fewer samples or smaller batches, "
+    "--dtype fp16 on a GPU, or end other programs."
 )
 
 
@@ -149,16 +149,20 @@ def main() -> None:
 
 
 def _run(called: str | None) -> int:
-    """The exit code. Typer prints usage errors itself; everything else comes out as it is raised."""
-    from typer.exceptions import Abort, TyperException
+    """The exit code; a wrong usage is said here, everything else comes out as it is raised."""
+    import typer
 
     try:
         code = app_for(called)(prog_name=PROGRAM, standalone_mode=False)
-    except TyperException as error:
-        error.show()
-        return error.exit_code
-    except Abort:
+    except typer.Abort:
         raise KeyboardInterrupt from None
+    except Exception as error:
+        # Usage errors: click's class of old, Typer's own since it carries click in itself.
+        show, exit_code = getattr(error, "show", None), getattr(error, "exit_code", None)
+        if show is None or not isinstance(exit_code, int):
+            raise
+        show()
+        return exit_code
     return code if isinstance(code, int) else 0
 
 

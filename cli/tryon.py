@@ -13,7 +13,7 @@ from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
-from ootd_core.images.files import check_targets, load_image, load_mask, save_image
+from ootd_core.images.files import check_targets, load_image, read_mask, save_image
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler
 from openpose import load_people
@@ -94,7 +94,7 @@ def tryon_command(
     picture = load_image(person)
     targets = [*outs, *([mask_out] if mask_out else [])]
     check_targets(targets, inputs, size=picture.shape[:2], quality=quality)
-    own_mask = None if mask is None else load_mask(mask, invert=invert_mask)
+    own_mask = None if mask is None else read_mask(mask, invert=invert_mask)
     people = None
     if keypoints is not None:
         found = load_people(keypoints, height=picture.shape[0], width=picture.shape[1])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .categories import Category, Variant
     from .checkpoints.networks import Networks, load_networks
     from .fusion import Fusion, prepare, record
-    from .images.files import load_image, load_mask
+    from .images.files import load_image, read_mask
     from .masks.agnostic import MaskMode, agnostic_mask
     from .pipeline import TryOnPipeline
     from .request import TryOnRequest
@@ -44,9 +44,9 @@ __all__ = [
     "agnostic_mask",
     "denoise",
     "load_image",
-    "load_mask",
     "load_networks",
     "prepare",
+    "read_mask",
     "record",
 ]
 
@@ -62,7 +62,7 @@ _MODULES = {
     "agnostic_mask": "masks.agnostic",
     "denoise": "sampling",
     "load_image": "images.files",
-    "load_mask": "images.files",
+    "read_mask": "images.files",
     "load_networks": "checkpoints.networks",
     "prepare": "fusion",
     "record": "fusion",

@@ -1,6 +1,6 @@
 """Picture files to arrays and back.
 
-Behind `load_image` every picture is numpy uint8 RGB [H, W, 3] in sRGB, behind `load_mask` every
+Behind `load_image` every picture is numpy uint8 RGB [H, W, 3] in sRGB, behind `read_mask` every
 mask float32 [H, W] in [0, 1], whatever its file was like. What cannot be used is refused with one
 sentence, and so is a place that cannot be written to: `check_targets` asks before the work is done.
 """
@@ -52,7 +52,7 @@ def load_image(path: Path) -> NDArray[np.uint8]:
     return np.array(opaque_srgb(open_picture(path), path))
 
 
-def load_mask(path: Path, *, invert: bool | None = None) -> NDArray[np.float32]:
+def read_mask(path: Path, *, invert: bool | None = None) -> NDArray[np.float32]:
     """Reads a mask as [H, W] in [0, 1]: 1 is replaced, 0 kept.
 
     A picture is read as `picture_mask` says, a NumPy file (.npy, [H, W] beside sides of length 1)

@@ -7,3 +7,17 @@ labels        the label map's values, and what they mean for each category
 levels        what a mask's numbers mean, whoever wrote them
 morphology    checking, growing, feathering and cleaning a mask
 """
+
+from .agnostic import AgnosticMask, MaskMode, agnostic_mask
+from .labels import Label
+from .morphology import feather_mask, grow_mask, validate_mask
+
+__all__ = [
+    "AgnosticMask",
+    "Label",
+    "MaskMode",
+    "agnostic_mask",
+    "feather_mask",
+    "grow_mask",
+    "validate_mask",
+]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ootd_core.images.compositing import paste_back
-from ootd_core.images.files import as_image, check_targets, load_image, load_mask, save_image
+from ootd_core.images.files import as_image, check_targets, load_image, read_mask, save_image
 from ootd_core.images.fitting import Fit, crop_fit, fit_image, unfit_mask, whole_fit
 from ootd_core.images.tensors import to_images, to_tensor
 
@@ -45,7 +45,7 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     path = saved(image, tmp_path / "a.png", exif=exif)
     assert (load_image(path) == np.rot90(noise(40, 30), -1)).all()
     path = saved(Image.new("1", (30, 40), 1), tmp_path / "mask.png", exif=exif)
-    assert load_mask(path).shape == (30, 40)
+    assert read_mask(path).shape == (30, 40)
 
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ def test_grey_16_bits_1_bit_and_cmyk(tmp_path: Path) -> None:
 def test_a_mask_is_white_where_it_repaints(tmp_path: Path) -> None:
     rgba = np.zeros((20, 20, 4), np.uint8)
     rgba[:, 10:] = 255
-    mask = load_mask(saved(Image.fromarray(rgba), tmp_path / "a.png"))
+    mask = read_mask(saved(Image.fromarray(rgba), tmp_path / "a.png"))
     assert mask.dtype == np.float32
     assert mask[0, 0] == 0 and mask[0, 15] == 1
-    grey = load_mask(saved(Image.new("L", (20, 20), 51), tmp_path / "grey.png"))
+    grey = read_mask(saved(Image.new("L", (20, 20), 51), tmp_path / "grey.png"))
     assert grey == pytest.approx(np.full((20, 20), 0.2))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ootd_core.images.files import load_mask
+from ootd_core.images.files import read_mask
 from tests.damage import damaged
 
 HEIGHT, WIDTH = 60, 40
@@ -50,7 +50,7 @@ def grey(white: int, dtype: str = "uint8") -> Image.Image:
 
 def read(image: Image.Image, path: Path, invert: bool | None = None, **options: Any) -> np.ndarray:
     image.save(path, **options)
-    return load_mask(path, invert=invert)
+    return read_mask(path, invert=invert)
 
 
 CLEAR = {
@@ -80,8 +80,8 @@ def test_two_values_are_a_hard_mask(name: str, tmp_path: Path) -> None:
     mask = read(CLEAR[name], tmp_path / "a.png")
     assert mask.dtype == np.float32
     assert np.array_equal(mask, MASK)
-    assert np.array_equal(load_mask(tmp_path / "a.png", invert=False), MASK)
-    assert np.array_equal(load_mask(tmp_path / "a.png", invert=True), ~MASK)
+    assert np.array_equal(read_mask(tmp_path / "a.png", invert=False), MASK)
+    assert np.array_equal(read_mask(tmp_path / "a.png", invert=True), ~MASK)
 
 
 def test_black_and_white_paint_on_nothing(tmp_path: Path) -> None:
@@ -109,8 +109,8 @@ def test_two_readings_are_named_and_can_be_chosen(name: str, tmp_path: Path) -> 
         read(image, tmp_path / "a.png")
     text = str(caught.value)
     assert "--invert-mask" in text and "--no-invert-mask" in text and text.endswith(".")
-    assert np.array_equal(load_mask(tmp_path / "a.png", invert=False), plain)
-    assert np.array_equal(load_mask(tmp_path / "a.png", invert=True), ~plain)
+    assert np.array_equal(read_mask(tmp_path / "a.png", invert=False), plain)
+    assert np.array_equal(read_mask(tmp_path / "a.png", invert=True), ~plain)
 
 
 def test_what_is_no_mask_is_refused(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_a_compressed_mask_is_close(colours: tuple[Colour, Colour], tmp_path: Pa
 def test_arrays_of_many_kinds_are_read(shape: tuple[int, ...], white: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, (MASK * white).reshape(shape))
-    assert np.array_equal(load_mask(path), MASK)
-    assert np.array_equal(load_mask(path, invert=True), ~MASK)
+    assert np.array_equal(read_mask(path), MASK)
+    assert np.array_equal(read_mask(path, invert=True), ~MASK)
 
 
 def test_arrays_that_are_no_mask_are_refused(tmp_path: Path) -> None:
@@ -170,12 +170,12 @@ def test_arrays_that_are_no_mask_are_refused(tmp_path: Path) -> None:
     ):
         np.save(path, array)
         with pytest.raises(ValueError, match=said):
-            load_mask(path)
+            read_mask(path)
     path.write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match="cannot be read as a NumPy array"):
-        load_mask(path)
+        read_mask(path)
     with pytest.raises(FileNotFoundError, match="no mask file at"):
-        load_mask(tmp_path / "gone.npy")
+        read_mask(tmp_path / "gone.npy")
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -187,7 +187,7 @@ def test_a_damaged_array_is_read_or_refused_with_a_sentence(
     np.save(path, MASK)
     path.write_bytes(damaged(path.read_bytes(), np.random.default_rng(seed)))
     try:
-        load_mask(path)
+        read_mask(path)
     except ValueError as error:
         text = str(error)
         assert str(path) in text and text.endswith(".") and "\n" not in text

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ootd_core.images.files import load_image, load_mask
+from ootd_core.images.files import load_image, read_mask
 from ootd_core.images.opening import FORMATS, MAX_PIXELS, open_picture
 from tests.damage import damaged
 
@@ -51,7 +51,7 @@ def test_a_giant_picture_is_refused_before_it_is_decoded(
 ) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png_header(width, height))
-    for read in (load_image, load_mask):
+    for read in (load_image, read_mask):
         with pytest.raises(ValueError, match="is too large") as caught:
             read(path)
         assert said in str(caught.value) and "may have 128 megapixels" in str(caught.value)

@@ -24,8 +24,8 @@ PROGRAM = "python -m cli"
 INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
 """What shells say of a program that one of these signals ended."""
 OUT_OF_MEMORY = (
-    "There is not enough memory: take a smaller --height, fewer samples or smaller batches, --dtype "
-    "fp16 on a GPU, or end other programs."
+    "There is not enough memory: take a smaller --height, fewer samples or smaller batches, "
+    "--dtype fp16 on a GPU, or end other programs."
 )
 
 
@@ -56,7 +56,7 @@ COMMANDS = (
     Command(
         "evaluate",
         "cli.evaluate:evaluate_command",
-        "Measure a checkpoint, on drawn people it was never trained on or on a data set.",
+        "Measure a checkpoint on drawn people that it was never trained on, or on a data set.",
     ),
     Command(
         "guidance-sweep",
@@ -66,9 +66,11 @@ COMMANDS = (
     Command(
         "dropout-ablation",
         "cli.dropout_ablation:dropout_ablation_command",
-        "Train a checkpoint on with several outfitting dropouts and measure each.",
+        "Train a checkpoint further with several outfitting dropouts, and measure each.",
     ),
-    Command("dataset", "cli.dataset:dataset_app", "Look over a data set, or prepare one's own."),
+    Command(
+        "dataset", "cli.dataset:dataset_app", "Check a data set, or prepare your own pictures."
+    ),
     Command(
         "download",
         "cli.download:download_command",
@@ -83,7 +85,7 @@ COMMANDS = (
     Command(
         "train",
         "cli.train:train_command",
-        "Train both UNets, or a LoRA for them; resumes where it stopped.",
+        "Train both UNets, or a LoRA for them; run again, it resumes where it stopped.",
     ),
     Command(
         "train-mini",
@@ -149,16 +151,20 @@ def main() -> None:
 
 
 def _run(called: str | None) -> int:
-    """The exit code. Typer prints usage errors itself; everything else comes out as it is raised."""
-    from typer.exceptions import Abort, TyperException
+    """Return the exit code. Usage errors are printed by typer; all others are raised."""
+    import typer
 
     try:
         code = app_for(called)(prog_name=PROGRAM, standalone_mode=False)
-    except TyperException as error:
-        error.show()
-        return error.exit_code
-    except Abort:
+    except typer.Abort:
         raise KeyboardInterrupt from None
+    except Exception as error:
+        # Which class a usage error is depends on typer's version: its own one, or click's.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        return getattr(error, "exit_code", 2)
     return code if isinstance(code, int) else 0
 
 

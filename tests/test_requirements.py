@@ -102,8 +102,8 @@ def link_packages(file: Path, folder: Path) -> Path:
         pytest.skip("links need an administrator there")
     for name in everything_for(file):
         distribution = importlib.metadata.distribution(name)
-        for file in distribution.files or []:
-            top = file.parts[0]
+        for packed in distribution.files or []:
+            top = packed.parts[0]
             link, target = folder / top, Path(str(distribution.locate_file(top)))
             if top != ".." and top != "__pycache__" and not link.exists():
                 link.symlink_to(target, target_is_directory=target.is_dir())

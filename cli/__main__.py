@@ -56,7 +56,7 @@ COMMANDS = (
     Command(
         "evaluate",
         "cli.evaluate:evaluate_command",
-        "Measure a checkpoint, on drawn people it was never trained on or on a data set.",
+        "Measure a checkpoint on drawn people that it was never trained on, or on a data set.",
     ),
     Command(
         "guidance-sweep",
@@ -66,9 +66,11 @@ COMMANDS = (
     Command(
         "dropout-ablation",
         "cli.dropout_ablation:dropout_ablation_command",
-        "Train a checkpoint on with several outfitting dropouts and measure each.",
+        "Train a checkpoint further with several outfitting dropouts, and measure each.",
     ),
-    Command("dataset", "cli.dataset:dataset_app", "Look over a data set, or prepare one's own."),
+    Command(
+        "dataset", "cli.dataset:dataset_app", "Check a data set, or prepare your own pictures."
+    ),
     Command(
         "download",
         "cli.download:download_command",
@@ -83,7 +85,7 @@ COMMANDS = (
     Command(
         "train",
         "cli.train:train_command",
-        "Train both UNets, or a LoRA for them; resumes where it stopped.",
+        "Train both UNets, or a LoRA for them; run again, it resumes where it stopped.",
     ),
     Command(
         "train-mini",
@@ -149,7 +151,7 @@ def main() -> None:
 
 
 def _run(called: str | None) -> int:
-    """The exit code; a wrong usage is said here, everything else comes out as it is raised."""
+    """Return the exit code. Usage errors are printed by typer; all others are raised."""
     import typer
 
     try:
@@ -157,12 +159,12 @@ def _run(called: str | None) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
-        # Usage errors: click's class of old, Typer's own since it carries click in itself.
-        show, exit_code = getattr(error, "show", None), getattr(error, "exit_code", None)
-        if show is None or not isinstance(exit_code, int):
+        # Which class a usage error is depends on typer's version: its own one, or click's.
+        show = getattr(error, "show", None)
+        if show is None:
             raise
         show()
-        return exit_code
+        return getattr(error, "exit_code", 2)
     return code if isinstance(code, int) else 0
 
 

@@ -123,8 +123,10 @@ def has_nvidia_gpu() -> bool:
 def how_to_install(module: str) -> str | None:
     """A sentence with the command that installs a missing module and what belongs to it.
 
-    None for a module that no requirements*.txt names.
+    None for a module that is there, or that no requirements*.txt names.
     """
+    if is_installed(module):
+        return None
     for file in sorted(ROOT.glob("requirements*.txt")):
         lines = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
         own = [line for line in lines if line and not line.startswith("-r")]

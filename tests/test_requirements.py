@@ -18,7 +18,7 @@ from tests.test_architecture import COMFYUI, ROOT, all_sources, imports, reachab
 
 FILES = sorted(ROOT.glob("requirements*.txt"))
 NODES_NEED = ROOT / "requirements.txt"
-OURS = {file.package for file in all_sources()} | {path.stem for path in ROOT.glob("*.py")}
+OURS = {path.stem for path in ROOT.iterdir()}
 COMFYUI_MODULES = COMFYUI | {"execution", "latent_preview", "server", "utils"}
 IN_COMFYUI = {"worker"}  # a test's own, beside what ComfyUI runs
 
@@ -88,14 +88,22 @@ def test_the_doctor_looks_at_all_of_them() -> None:
 
 @pytest.fixture(scope="module")
 def nodes_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site-packages with requirements.txt and what that brings, as links to what is here."""
+    return link_packages(NODES_NEED, tmp_path_factory.mktemp("nodes"))
+
+
+@pytest.fixture(scope="module")
+def headless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return link_packages(ROOT / "requirements-headless.txt", tmp_path_factory.mktemp("headless"))
+
+
+def link_packages(file: Path, folder: Path) -> Path:
+    """A site-packages with a file of requirements and what that brings: links to what is here."""
     if os.name == "nt":
         pytest.skip("links need an administrator there")
-    folder = tmp_path_factory.mktemp("site-packages")
-    for name in everything_for(NODES_NEED):
+    for name in everything_for(file):
         distribution = importlib.metadata.distribution(name)
-        for file in distribution.files or []:
-            top = file.parts[0]
+        for packed in distribution.files or []:
+            top = packed.parts[0]
             link, target = folder / top, Path(str(distribution.locate_file(top)))
             if top != ".." and top != "__pycache__" and not link.exists():
                 link.symlink_to(target, target_is_directory=target.is_dir())
@@ -159,6 +167,22 @@ def test_the_commands_for_users_of_the_nodes_run(nodes_only: Path, words: tuple[
     if words == ("doctor",):
         assert "diffusers" in result.stdout and "not installed, which costs" in result.stdout
         assert "try-on UNet, dc" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "from tryon import TryOn; print(TryOn.from_pretrained)"),
+        ("-m", "cli", "tryon", "--help"),
+        ("-m", "cli", "demo", "--help"),
+    ],
+    ids=lambda words: words[-2],
+)
+def test_the_headless_requirements_are_enough_for_a_try_on(
+    headless: Path, words: tuple[str, ...]
+) -> None:
+    result = run(headless, *words)
+    assert result.returncode == 0 and result.stdout, result.stderr
 
 
 @pytest.mark.parametrize(("command", "module"), [("tryon", "tqdm|diffusers"), ("train", "psutil")])

@@ -125,6 +125,7 @@ def test_a_missing_package_comes_with_a_command_for_all_of_its_file(
         "'pyright[nodejs]'` installs what requirements-more.txt asks for."
     )
     assert how_to_install("ootd_core") is None
+    assert how_to_install("numpy") is None
     require("numpy", "cv2")
     with pytest.raises(ModuleNotFoundError, match="onnxruntime is not installed: `"):
         require("numpy", "onnxruntime")

@@ -8,3 +8,7 @@ compositing   pasting a result back into its original
 comparison    PSNR, SSIM and colour error of two pictures
 tensors       arrays to the networks' tensors and back
 """
+
+from .files import load_image, load_mask, save_image
+
+__all__ = ["load_image", "load_mask", "save_image"]

@@ -7,3 +7,7 @@ labels        the label map's values, and what they mean for each category
 levels        what a mask's numbers mean, whoever wrote them
 morphology    checking, growing, feathering and cleaning a mask
 """
+
+from .morphology import validate_mask
+
+__all__ = ["validate_mask"]

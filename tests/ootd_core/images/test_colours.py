@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -84,6 +84,7 @@ def test_every_mode_of_every_format_is_its_content(
 
 
 @given(st.floats(1.2, 2.6), st.integers(0, 2**32 - 1), st.booleans())
+@settings(max_examples=30)
 def test_a_profile_of_rgb_is_applied(
     tmp_path_factory: pytest.TempPathFactory, gamma: float, seed: int, see_through: bool
 ) -> None:

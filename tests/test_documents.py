@@ -92,7 +92,7 @@ def test_both_languages_have_the_same_sections(english: Path) -> None:
     assert levels[0] == levels[1]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[Any, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -123,3 +123,18 @@ def test_a_report_of_a_bug_asks_for_the_doctor() -> None:
     body = read(ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml")["body"]
     asked = [item["attributes"].get("label", "") for item in body]
     assert "Output of `python -m cli doctor`" in asked
+
+
+def test_the_map_names_what_is_there() -> None:
+    """Each name of the map is a file or folder, and each module of the packages is named."""
+    text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
+    assert text.count("\n") <= 60
+    paths = re.findall(r"\b[\w.]+/[\w./]*\w\.py\b", text)
+    assert len(paths) > 5
+    assert not [path for path in paths if not (ROOT / path).is_file()]
+    words = set(re.findall(r"\w+", text))
+    packages = ("tryon", "ootd_core", "mini", "nodes", "cli")
+    modules = {path.stem for package in packages for path in (ROOT / package).rglob("*.py")}
+    drawn = {path.stem for path in (ROOT / "ootd_core/datasets/paper_dolls").glob("*.py")}
+    unnamed = modules - words - drawn - {"__init__", "__main__"}
+    assert not unnamed, f"AGENTS.md does not name {', '.join(sorted(unnamed))}"

@@ -32,6 +32,7 @@ MODULES = {
     "onnxruntime-gpu": "onnxruntime",
     "opencv-contrib-python-headless": "cv2",
     "pillow": "PIL",
+    "pyyaml": "yaml",
 }
 """Of requirements whose module is called otherwise."""
 

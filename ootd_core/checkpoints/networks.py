@@ -60,14 +60,15 @@ class Networks:
 
 
 def choose_device(name: str) -> str:
-    """A device name for torch; "auto" takes CUDA, then Apple's MPS, then the CPU.
+    """A device name for torch; "auto" takes the GPU or other accelerator of this machine, if any.
 
     Raises ValueError for a device that this machine does not have.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda").type
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        found = (
+            torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        )
+        return found.type if found else "cpu"
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:

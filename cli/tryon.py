@@ -9,7 +9,7 @@ import typer
 from torch import Tensor
 from tqdm import tqdm
 
-from ootd_core.categories import Category, Variant
+from ootd_core.categories import Category, Variant, check_category
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
@@ -76,6 +76,8 @@ def tryon_command(
             f"There are {len(garment)} garments and {len(category)} categories: give one "
             "--category for each --garment, in the same order."
         )
+    for each in category:
+        check_category(variant, each)
     options = TryOnOptions(
         num_inference_steps=steps,
         guidance_scale=guidance,

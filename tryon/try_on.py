@@ -125,6 +125,8 @@ class TryOn:
         except ValueError:
             names = ", ".join(Variant)
             raise ValueError(f"variant is '{variant}', but must be one of {names}.") from None
+        if variant is Variant.HALF_BODY and Path(folder).resolve() == MINI_CHECKPOINT:
+            raise ValueError("The bundled mini checkpoint is full body only: choose variant dc.")
         verify(locate(Path(folder), variant))
         return cls(Path(folder), variant)
 

@@ -148,7 +148,7 @@ def test_half_body_with_a_dress(refused: Refuse) -> None:
 def test_empty_model_folder(refused: Refuse, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     said = refused("--model", tmp_path / "empty")
-    assert str(tmp_path / "empty") in said and "cli download" in said
+    assert str(tmp_path / "empty") in said and " download --variant dc --to " in said
 
 
 def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
     (weights,) = model.glob("ootd/ootd_dc/*/unet_vton/*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1000])
     said = refused("--model", model)
-    assert weights.name in said and str(weights.parent) in said and "cli download" in said
+    assert weights.name in said and str(weights.parent) in said and " download --variant dc --to " in said
 
 
 def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
@@ -172,4 +172,4 @@ def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
 
 
 def test_an_ending_that_is_no_picture(refused: Refuse, tmp_path: Path) -> None:
-    assert "does not end in a picture format" in refused("--out", tmp_path / "result.doc")
+    assert "has the ending .doc, but pictures are written as .png" in refused("--out", tmp_path / "result.doc")

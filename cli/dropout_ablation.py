@@ -29,6 +29,7 @@ from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_s
 from ootd_core.evaluation.try_ons import fingerprint
 from ootd_core.latents import SCALE
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.requirements import require
 from ootd_core.training.loop import LoopSettings
 from ootd_core.training.settings import MINI_LOSS
 from ootd_core.training.tryon import TryOnTask
@@ -81,6 +82,7 @@ def dropout_ablation_command(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads")] = 2,
 ) -> None:
     """Train a checkpoint further with several outfitting dropouts, and measure each."""
+    require("accelerate", "matplotlib", "torchmetrics")
     dropouts = parse_values(values, "Dropout probabilities", minimum=0, maximum=1)
     torch.set_num_threads(threads)
     features = load_feature_networks(folder=networks_folder, inception=inception, alexnet=alexnet)

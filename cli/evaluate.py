@@ -36,6 +36,7 @@ from ootd_core.evaluation.scores import ALL
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import save_image
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.requirements import require
 from ootd_core.sampling import Scheduler
 from tryon.perception import PersonNetworks
 
@@ -113,6 +114,7 @@ def evaluate_command(
     dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16")] = "fp32",
 ) -> None:
     """Measure a checkpoint on drawn people that it was never trained on, or on a data set."""
+    require("matplotlib", "torchmetrics")  # imported when the work is done
     if dtype not in DTYPES:
         raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
     device = choose_device(device)

@@ -23,6 +23,7 @@ from ootd_core.evaluation.report import head
 from ootd_core.evaluation.scores import SetScores
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.requirements import require
 
 SETTING = "guidance_scale"
 
@@ -46,6 +47,7 @@ def guidance_sweep_command(
     device: str = "auto",
 ) -> None:
     """Measure a checkpoint on held-out dolls at several guidance scales."""
+    require("matplotlib", "torchmetrics")  # imported when the work is done
     scales = parse_values(values, "Guidance scales", minimum=0)
     device = choose_device(device)
     features = load_feature_networks(

@@ -23,6 +23,7 @@ from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.datasets.open import Layout
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import save_image
+from ootd_core.requirements import require
 from ootd_core.training.settings import PRESETS, TrainSettings, parse_override, read_settings
 from ootd_core.training.trainer import Trained, Trainer
 from ootd_core.training.validation import SheetLine
@@ -60,6 +61,7 @@ def train_command(
     ] = False,
 ) -> None:
     """Train both UNets, or a LoRA for them; run again, it resumes where it stopped."""
+    require("matplotlib")  # imported when the first curves are drawn
     given: dict[str, Any] = dict(parse_override(text) for text in change or ())
     named = {
         "data": data,

@@ -195,3 +195,10 @@ def test_a_command_whose_packages_are_missing_says_how_to_get_them(
     assert any(f"Error: {name} is not installed: `" in sentence for name in module.split("|"))
     assert "-m pip install" in sentence and "diffusers" in sentence
     assert "torch " not in sentence and "opencv" not in sentence  # what is there is left alone
+
+
+@pytest.mark.parametrize("command", ["evaluate", "guidance-sweep"])
+def test_a_measurement_is_refused_before_the_work(headless: Path, command: str) -> None:
+    result = run(headless, "-m", "cli", command)
+    assert result.returncode == 2 and not result.stdout
+    assert result.stderr.startswith("Error: matplotlib is not installed: `")

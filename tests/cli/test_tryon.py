@@ -157,7 +157,11 @@ def test_truncated_weights(refused: Refuse, tmp_path: Path) -> None:
     (weights,) = model.glob("ootd/ootd_dc/*/unet_vton/*.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1000])
     said = refused("--model", model)
-    assert weights.name in said and str(weights.parent) in said and " download --variant dc --to " in said
+    assert (
+        weights.name in said
+        and str(weights.parent) in said
+        and " download --variant dc --to " in said
+    )
 
 
 def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
@@ -172,4 +176,6 @@ def test_swapped_folders(refused: Refuse, tmp_path: Path) -> None:
 
 
 def test_an_ending_that_is_no_picture(refused: Refuse, tmp_path: Path) -> None:
-    assert "has the ending .doc, but pictures are written as .png" in refused("--out", tmp_path / "result.doc")
+    assert "has the ending .doc, but pictures are written as .png" in refused(
+        "--out", tmp_path / "result.doc"
+    )

@@ -17,7 +17,7 @@ Link = tuple[int, int, int, int, int, str]
 """number, from, output, to, input, type"""
 
 PROJECT = "ootdiffusion-tryon"
-VERSION = "0.1.0"
+VERSION = "0.2.0.dev0"
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 WIDTH, COLUMN = 340, 420
 ABOVE, BETWEEN = 50, 75  # a node's title and badge; a node's bottom and the next one's body

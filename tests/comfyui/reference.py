@@ -15,13 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.locating import locate
+from ootd_core.checkpoints.locating import DEMO_SAMPLES, locate
 from ootd_core.checkpoints.networks import load_networks, load_unet
 from ootd_core.fusion import Fusion, prepare, record
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import Scheduler, make_scheduler
 from tests.model_folder import make_model_folder
+from tryon import TryOn
 
 PACK = Path(__file__).resolve().parents[2]
 TIMESTEPS = (1, 261, 981)
@@ -58,6 +59,7 @@ def write_reference(path: Path, random: Path) -> None:
     ):
         tensors |= {f"{name}.{key}": value for key, value in _forward(folder, variant).items()}
     tensors |= _runs(PACK / "demo" / "checkpoints")
+    tensors |= _two_people()
     save_file({key: value.contiguous() for key, value in tensors.items()}, path)
 
 
@@ -82,6 +84,23 @@ def _forward(folder: Path, variant: Variant) -> dict[str, Tensor]:
             )[0]
             result[f"positive.{timestep}"], result[f"negative.{timestep}"] = both.split(1)
     return {key: value.clone() for key, value in result.items()}
+
+
+def _two_people() -> dict[str, Tensor]:
+    """A bystander, smaller, on the left of the subject: the picture, and what `TryOn` repaints."""
+    subject, bystander = (
+        Image.open(DEMO_SAMPLES / f"{number}-upper-person.png").convert("RGB") for number in (1, 2)
+    )
+    picture = np.full((256, 340, 3), 225, np.uint8)
+    picture[128:, 4:100] = np.asarray(bystander.resize((96, 128)))
+    picture[:, 148:] = np.asarray(subject)
+    tryon = TryOn.from_pretrained()
+    garment = DEMO_SAMPLES / "1-upper-garment.png"
+    result = {"people.picture": torch.from_numpy(picture)}
+    for index in (0, 1):
+        dressed = tryon(picture, garment, "upper", num_inference_steps=1, person_index=index)
+        result[f"people.mask.{index}"] = torch.from_numpy(np.array(dressed.mask))
+    return result
 
 
 def _runs(folder: Path) -> dict[str, Tensor]:

@@ -41,7 +41,7 @@ def make_random_model(folder: Path) -> None:
         for name, channels in (("unet_garm", 4), ("unet_vton", 8)):
             unet = UNet2DConditionModel(
                 in_channels=channels,
-                block_out_channels=(32, 64, 128, 128),
+                block_out_channels=(64, 64, 128, 128),  # groups of two: one may be constant
                 attention_head_dim=8,
                 cross_attention_dim=32,
                 sample_size=16,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import comfy.sd
@@ -13,8 +14,7 @@ from torch import Tensor
 
 from ..ootd_core.images.compositing import paste_back
 from ..ootd_core.images.fitting import Fit, unfit_mask, whole_fit
-from ..ootd_core.latents import binary_mask
-from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_masks, to_pictures
+from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_pictures, to_regions
 from .sockets import MENU, Fits
 
 
@@ -85,25 +85,25 @@ class DecodeTryOn(io.ComfyNode):
                 "The original is connected but not the mask: connect the mask that Fused Denoiser "
                 "got, so that the rest of the original stays as it is."
             )
-        results, masks = to_pictures(decoded), to_masks(mask)
+        results = to_pictures(decoded)
+        regions = to_regions(mask, *results[0].shape[:2])
         originals = opaque(original)
         batch = common_batch(
             latent=len(results),
             original=len(originals),
-            mask=len(masks),
+            mask=len(regions),
             fit=len(fit or [0]),
         )
         pasted: list[Tensor] = []
         redrawn: list[NDArray[np.float32]] = []
-        for result, before, painted, where in zip(
+        for result, before, region, where in zip(
             repeated(results, batch),
             repeated(originals.split(1), batch),
-            repeated(masks, batch),
+            repeated(regions, batch),
             repeated(fit or [None], batch),
             strict=True,
         ):
-            region = binary_mask(painted)
-            where = where or _in_place(before, result)
+            where = _resized(where, result) if where else _in_place(before, result)
             picture = paste_back(to_pictures(before)[0], result, region, where, feather)
             weight = unfit_mask(region, where)
             inside = torch.from_numpy(weight > 0)[..., None]
@@ -111,6 +111,17 @@ class DecodeTryOn(io.ComfyNode):
             pasted.append(torch.where(inside, to_image([picture]), before))
             redrawn.append(weight)
         return io.NodeOutput(torch.cat(pasted), to_mask(redrawn))
+
+
+def _resized(fit: Fit, result: NDArray[np.uint8]) -> Fit:
+    """The fit of a result that a second pass made larger than Fit Person's picture."""
+    height, width = result.shape[:2]
+    if fit.height * width != fit.width * height:
+        raise ValueError(
+            f"The result is {height}x{width} (height x width), but the fit is of {fit.height}x"
+            f"{fit.width}, another shape: connect the fit of the Fit Person that made the person."
+        )
+    return replace(fit, height=height, width=width, scale=fit.scale * fit.height / height)
 
 
 def _in_place(before: Tensor, result: NDArray[np.uint8]) -> Fit:

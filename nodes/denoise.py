@@ -1,14 +1,15 @@
 """The fused denoiser: a MODEL and conditioning that any sampler of ComfyUI takes.
 
 What it adds to stock Stable Diffusion stands in the conditioning (the garment's tokens, the latents
-of the person behind the mask) and in one wrapper of the model. The sampler redraws inside the mask
-by ComfyUI's own noise mask.
+of the person behind the mask) and in two wrappers of the model: `garment_attention` for the
+networks, `repainting` for the sampler.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import comfy.hooks
 import comfy.model_patcher
 import comfy.sd
 import numpy as np
@@ -16,11 +17,12 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ootd_core.latents import SCALE, agnostic_image, binary_mask, latent_mask
-from ..ootd_core.masks.morphology import validate_mask
+from ..ootd_core.latents import SCALE, agnostic_image, latent_mask
 from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
-from .pictures import common_batch, opaque, repeated, to_image, to_masks, to_pictures
+from .pictures import common_batch, opaque, repeated, to_image, to_pictures, to_regions
+from .repainting import Repainting
 from .sockets import MENU, GarmentFeatures, GarmentFeaturesSocket
+from .wiring import FUSED, Fused, check_mask_category, check_same_garment, through_fused_denoiser
 
 
 class FusedDenoiser(io.ComfyNode):
@@ -108,23 +110,23 @@ class FusedDenoiser(io.ComfyNode):
                 "garment would never be seen."
             )
         person = opaque(person)
-        masks = to_masks(mask)
+        _check_size(person)
+        height, width = person.shape[1:3]
+        regions = to_regions(mask, height, width)
         batch = common_batch(
             person=len(person),
-            mask=len(masks),
+            mask=len(regions),
             garment=garment_features.garments,
             conditioning=len(conditioning[0][0]),
         )
-        _check_size(person)
-        height, width = person.shape[1:3]
-        regions = [binary_mask(validate_mask(each, height, width)) for each in masks]
+        check_mask_category(mask, conditioning)
+        check_same_garment(conditioning, garment_features.prompt)
         people, regions = repeated(person.split(1), batch), repeated(regions, batch)
         hidden = [
-            agnostic_image(to_pictures(picture)[0], region)
+            to_image([agnostic_image(to_pictures(picture)[0], region)])
             for picture, region in zip(people, regions, strict=True)
         ]
-        agnostic: Tensor = vae.encode(to_image(hidden))
-        original: Tensor = vae.encode(torch.cat(people))
+        agnostic, original = _encode(vae, hidden), _encode(vae, people)
         sampling = denoiser.get_model_object("model_sampling")
         model = denoiser.clone()
         GarmentAttention(
@@ -132,6 +134,7 @@ class FusedDenoiser(io.ComfyNode):
             first_sigma=float(sampling.percent_to_sigma(start_percent)),
             last_sigma=float(sampling.percent_to_sigma(end_percent)),
         ).attach(model)
+        Repainting().attach(model)
         noise_mask = torch.cat([latent_mask(np.asarray(region)) for region in regions])
         # ComfyUI adds the first noise to these samples. The networks were trained to begin with
         # noise alone inside the mask, and nothing of the old garment is to shine through.
@@ -139,16 +142,43 @@ class FusedDenoiser(io.ComfyNode):
             "samples": original * (1 - noise_mask).to(original.device),
             "noise_mask": noise_mask,
         }
-        return io.NodeOutput(
-            model,
-            _seeing(conditioning, garment_features.conditional, agnostic, batch),
-            _seeing(conditioning, garment_features.unconditional, agnostic, batch),
-            latent,
+        shared = {
+            "person": denoiser.model.process_latent_in(original),
+            "mask": noise_mask,
+            "prompt": conditioning[0][0],
+        }
+        conditioning = _guarded(conditioning)
+        positive, negative = (
+            _seeing(conditioning, features, agnostic, Fused(**shared, sees_garment=sees))
+            for features, sees in (
+                (garment_features.conditional, True),
+                (garment_features.unconditional, False),
+            )
         )
+        return io.NodeOutput(model, positive, negative, latent)
+
+
+def _encode(vae: comfy.sd.VAE, pictures: list[Tensor]) -> Tensor:
+    """IMAGEs of one picture each -> their latents [B, 4, h, w]; equal ones are encoded once."""
+    contents = [picture.numpy().tobytes() for picture in pictures]
+    places = {content: place for place, content in enumerate(dict.fromkeys(contents))}
+    distinct = dict(zip(contents, pictures, strict=True))
+    latents: Tensor = vae.encode(torch.cat([distinct[content] for content in places]))
+    return latents[[places[content] for content in contents]]
+
+
+def _guarded(conditioning: list[Any]) -> list[Any]:
+    """The conditioning with the hook that refuses a MODEL that does not see the garment."""
+    guard = through_fused_denoiser(GarmentAttention.KIND, GarmentAttention.KEY)
+    combine = comfy.hooks.HookGroup.combine_all_hooks
+    return [
+        [prompt, {**entries, "hooks": combine([entries.get("hooks"), guard])}]
+        for prompt, entries in conditioning
+    ]
 
 
 def _seeing(
-    conditioning: list[Any], features: list[Tensor], agnostic: Tensor, batch: int
+    conditioning: list[Any], features: list[Tensor], agnostic: Tensor, fused: Fused
 ) -> list[Any]:
     """The conditioning, whatever else it carries, with a garment and the person to be dressed."""
     return [
@@ -157,9 +187,10 @@ def _seeing(
             {
                 **entries,
                 "concat_latent_image": agnostic,
+                FUSED: fused,
                 "model_conds": {
                     **entries.get("model_conds", {}),
-                    CONDITION: GarmentCondition(features, batch),
+                    CONDITION: GarmentCondition(features, len(agnostic)),
                 },
             },
         ]

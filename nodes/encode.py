@@ -19,6 +19,7 @@ from .garment_encoder import GarmentEncoder
 from .native_networks import native_blocks
 from .pictures import repeated, to_image, to_pictures
 from .sockets import MENU, GarmentEncoderSocket, GarmentFeatures, GarmentFeaturesSocket
+from .wiring import ENCODED, Encoded, check_prompt
 
 
 class EncodeGarment(io.ComfyNode):
@@ -67,7 +68,8 @@ class EncodeGarment(io.ComfyNode):
             )
         prompt = garment_encoder.encode(pictures, Category(category))
         latents = vae.encode(to_image([shrink_to_latents(picture) for picture in pictures]))
-        return io.NodeOutput([[prompt, {}]], {"samples": latents})
+        note = Encoded(category=Category(category), prompt=prompt)
+        return io.NodeOutput([[prompt, {ENCODED: note}]], {"samples": latents})
 
 
 class OutfittingUNet(io.ComfyNode):
@@ -112,8 +114,9 @@ class OutfittingUNet(io.ComfyNode):
                 f"{latents.shape[1]}: connect the output outfitting_unet of Load OOTDiffusion "
                 "Model, not the denoiser."
             )
-        prompt: Tensor = conditioning[0][0]
-        prompt = torch.cat(repeated(prompt.split(1), len(latents)))
+        check_prompt(conditioning)
+        given: Tensor = conditioning[0][0]
+        prompt = torch.cat(repeated(given.split(1), len(latents)))
         if len(prompt) != len(latents):
             raise ValueError(
                 f"The conditioning is of {len(prompt)} garments, the latents of {len(latents)}: "
@@ -126,6 +129,7 @@ class OutfittingUNet(io.ComfyNode):
             GarmentFeatures(
                 conditional=[tokens[:count] for tokens in features],
                 unconditional=[tokens[count:] for tokens in features],
+                prompt=given,
             )
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.model_patcher
 import comfy.patcher_extension
@@ -26,7 +26,6 @@ from ..ootd_core.fusion import append_garment
 from .native_networks import native_blocks
 
 CONDITION = "ootd_garment"
-_KEY = "ootd_garment_attention"
 _KEPT = 4  # normalised garments: both halves in one batch, or each by itself
 
 BlockKey = tuple[str, int, int]
@@ -65,6 +64,9 @@ class GarmentAttention:
     multiplied with, 1 as trained, 0 none. first_sigma, last_sigma: the noise levels between which
     it takes part."""
 
+    KIND: ClassVar[str] = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    KEY: ClassVar[str] = "ootd_garment_attention"
+
     strength: float = 1.0
     first_sigma: float = math.inf
     last_sigma: float = 0.0
@@ -72,12 +74,11 @@ class GarmentAttention:
 
     def attach(self, model: comfy.model_patcher.ModelPatcher) -> None:
         """Put this wrapper into `model` (a clone), in the place of an earlier one."""
-        kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
         cleanup = comfy.patcher_extension.CallbacksMP.ON_CLEANUP
-        model.remove_wrappers_with_key(kind, _KEY)
-        model.add_wrapper_with_key(kind, _KEY, self)
-        model.remove_callbacks_with_key(cleanup, _KEY)
-        model.add_callback_with_key(cleanup, _KEY, lambda _model: self._normalised.clear())
+        model.remove_wrappers_with_key(self.KIND, self.KEY)
+        model.add_wrapper_with_key(self.KIND, self.KEY, self)
+        model.remove_callbacks_with_key(cleanup, self.KEY)
+        model.add_callback_with_key(cleanup, self.KEY, lambda _model: self._normalised.clear())
 
     def __call__(
         self,

@@ -23,6 +23,7 @@ from .fit import person_index_input
 from .loader import VARIANTS
 from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures
 from .sockets import MENU, LabelMaps, PoseKeypoint
+from .wiring import mark_mask
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +218,10 @@ class GenerateMask(io.ComfyNode):
             overlay_mask(picture, weight)
             for picture, weight in zip(repeated(pictures, batch), masks, strict=True)
         ]
-        return io.NodeOutput(to_mask(masks), to_image(overlays), "\n".join(warnings))
+        result = to_mask(masks)
+        if own is None or mask_use != "replace":
+            mark_mask(result, Category(category))
+        return io.NodeOutput(result, to_image(overlays), "\n".join(warnings))
 
 
 def _chosen(frame: Any, height: int, width: int, person_index: int) -> ChosenPerson:

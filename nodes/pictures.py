@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..ootd_core.latents import binary_mask
+from ..tryon.preparation import own_mask
+
 Item = TypeVar("Item")
 
 
@@ -54,6 +57,20 @@ def to_masks(mask: Tensor) -> list[NDArray[np.float32]]:
     if mask.ndim != 3:
         raise ValueError(f"A MASK must be [batch, height, width], but this one is {mask.shape}.")
     return [plane.numpy() for plane in mask.detach().cpu().float()]
+
+
+def to_regions(mask: Tensor, height: int, width: int) -> list[NDArray[np.bool_]]:
+    """MASK -> what is redrawn of a picture of this size, one bool [H, W] for each of the batch.
+
+    Raises ValueError for a mask that redraws nothing, and as `own_mask` does.
+    """
+    regions: list[NDArray[np.bool_]] = []
+    for plane in to_masks(mask):
+        painted = own_mask(plane, (height, width))
+        if painted is None:
+            raise ValueError("The mask is empty: paint what is to be replaced in white.")
+        regions.append(binary_mask(painted))
+    return regions
 
 
 def to_mask(masks: Sequence[NDArray[np.float32] | NDArray[np.bool_]]) -> Tensor:

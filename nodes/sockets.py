@@ -26,11 +26,12 @@ class GarmentFeatures:
     """What the outfitting UNet read: one [G, tokens, channels] for each transformer block.
 
     conditional: of the garments. unconditional: of nothing, under the same prompts; it belongs to
-    the negative conditioning, which makes cfg the paper's guidance.
+    the negative conditioning, which makes cfg the paper's guidance. prompt: of the garments.
     """
 
     conditional: list[Tensor]
     unconditional: list[Tensor]
+    prompt: Tensor
 
     @property
     def garments(self) -> int:

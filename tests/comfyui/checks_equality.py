@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -156,10 +155,11 @@ def check_strength_scales_the_garments_share(inside: Inside) -> str:
     late = sampled(start_percent=0.5)
     assert not torch.equal(late, full) and not torch.equal(late, none)
     assert torch.equal(sampled(start_percent=0.0, end_percent=1.0), full)
-    plain = SimpleNamespace(conditions=inside.fused(person, mask, garment)[1])
-    plain.conditions[0][1].pop("model_conds")
     fused = inside.fused(person, mask, garment)
-    without = inside.sample((fused[0], plain.conditions, plain.conditions, fused[3]), steps=2)
+    plain = [[prompt, dict(entries)] for prompt, entries in fused[1]]
+    for key in ("model_conds", "hooks"):
+        plain[0][1].pop(key)
+    without = inside.sample((inside.loaded()[0], plain, plain, fused[3]), steps=2)
     both = inside.fused(person, mask, garment, garment_strength=0.0)
     positive_only = inside.sample((both[0], both[1], both[1], both[3]), steps=2)
     assert torch.equal(without, positive_only), "strength 0 is not the UNet without a garment"

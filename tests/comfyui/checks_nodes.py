@@ -44,7 +44,9 @@ def check_batches_pair_up(inside: Inside) -> str:
     sizes = []
     for persons, garments in ((1, 1), (1, 3), (3, 1), (2, 2)):
         image = person.repeat(persons, 1, 1, 1)
-        fitted, empty, fit = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="auto")
+        fitted, empty, fit, *_ = inside.call(
+            "OOTD_FitPerson", image=image, size="256x192", mode="auto"
+        )
         assert empty.shape == (persons, 256, 192) and len(fit) == persons
         mask, overlay, _ = inside.mask(fitted, **_seen(inside, fitted))
         assert overlay.shape == fitted.shape
@@ -98,7 +100,7 @@ def check_a_batch_is_its_members(inside: Inside) -> str:
 def check_pictures_of_any_shape(inside: Inside) -> None:
     for height, width, channels in ((301, 217, 3), (123, 400, 4), (64, 64, 1), (900, 500, 3)):
         image = torch.rand(1, height, width, channels)
-        fitted, _, fit = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="pad")
+        fitted, _, fit, *_ = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="pad")
         assert fitted.shape == (1, 256, 192, 3) and len(fit) == 1
         (garment,) = inside.call("OOTD_PrepareGarment", image=image, size="512x384")
         assert garment.shape == (1, 512, 384, 3)
@@ -116,7 +118,13 @@ def check_pictures_of_any_shape(inside: Inside) -> None:
     _refused(lambda: inside.fused(broken, mask, garment), "NaN")
     _refused(lambda: inside.fused(person, mask * float("nan"), garment), "NaN")
     _refused(lambda: inside.fused(person, mask * 0, garment), "empty")
-    _refused(lambda: inside.fused(person, mask[:, :128], garment), "192x128", "192x256")
+    for values in (mask * 300 - 20, mask * float("inf")):
+        _refused(lambda: inside.fused(person, values, garment), "mask")  # noqa: B023
+    whole, half = (inside.fused(person, each, garment) for each in (mask, mask[:, ::2, ::2]))
+    assert torch.equal(whole[3]["noise_mask"], half[3]["noise_mask"]), "another size"
+    as_bytes = inside.fused(person, (mask * 255).to(torch.uint8), garment)
+    assert torch.equal(whole[3]["noise_mask"], as_bytes[3]["noise_mask"]), "uint8"
+    _refused(lambda: inside.fused(person, mask[:, :128], garment), "128x192", "256x192")
 
 
 def check_masks_of_every_kind(inside: Inside) -> str:
@@ -256,6 +264,41 @@ def check_wrong_sockets_are_named(inside: Inside) -> None:
     )
 
 
+def check_a_larger_result_is_pasted_back(inside: Inside) -> str:
+    """After a second pass at twice the size: the original's size, and changed in the mask alone."""
+    photo = torch.nn.functional.interpolate(
+        inside.picture("1-upper-person.png").movedim(-1, 1), (512, 460), mode="bicubic"
+    )
+    photo = photo.movedim(1, -1).clamp(0, 1)
+    fitted, _, fit, *_ = inside.call("OOTD_FitPerson", image=photo, size="256x192", mode="pad")
+    mask = torch.zeros(1, 256, 192)
+    mask[:, 60:180, 40:150] = 1
+    vae = inside.loaded()[3]
+    larger = torch.nn.functional.interpolate(fitted.movedim(-1, 1), scale_factor=2).movedim(1, -1)
+    paste = {"vae": vae, "feather": 2.0, "original": photo, "fit": fit}
+    picture, redrawn = inside.call(
+        "OOTD_VAEDecode", latent={"samples": vae.encode(larger)}, mask=mask, **paste
+    )
+    assert picture.shape == photo.shape
+    assert torch.equal(picture[redrawn == 0], photo[redrawn == 0]) and redrawn.any()
+    same = inside.call(
+        "OOTD_VAEDecode", latent={"samples": vae.encode(fitted)}, mask=mask, **paste
+    )[1]
+    share = float((same - redrawn).abs().mean())
+    assert share < 0.02, share
+    for broken in (mask * 0, mask * float("nan")):
+        _refused(
+            lambda: inside.call(
+                "OOTD_VAEDecode",
+                latent={"samples": vae.encode(fitted)},
+                mask=broken,  # noqa: B023
+                **paste,
+            ),
+            "mask",
+        )
+    return f"masks differ by {share:.4f}"
+
+
 def _tryon(**inputs: Any) -> dict[str, Any]:
     defaults = {
         "checkpoint": MINI,
@@ -307,7 +350,7 @@ def check_the_whole_node_equals_the_separate_ones(inside: Inside) -> None:
     person, _, garment = inside.dressed_doll()
     vae = inside.loaded()[3]
     labels = inside.call("OOTD_HumanParser", image=person, checkpoint=MINI)[0]
-    fitted, _, fit = inside.call(
+    fitted, _, fit, *_ = inside.call(
         "OOTD_FitPerson", image=person, size="256x192", mode="auto", label_map=labels
     )
     mask = inside.mask(fitted, **_seen(inside, fitted))[0]

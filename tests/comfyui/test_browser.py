@@ -192,6 +192,24 @@ def test_a_wrong_input_shows_our_sentence(page: Any, server: ComfyUIServer) -> N
     close_dialogs(page)
 
 
+def test_a_warning_is_shown_on_its_node(page: Any, server: ComfyUIServer) -> None:
+    load(page, PACK / "workflows" / "upper_body.json")
+    page.evaluate(
+        "() => { const node = window.app.graph._nodes.find(n => n.type === 'OOTD_MaskGenerator');"
+        "node.widgets.find(w => w.name === 'category').value = 'lower';"
+        "window.app.graph._nodes.find(n => n.type === 'KSampler')"
+        ".widgets.find(w => w.name === 'steps').value = 1; }"
+    )
+    assert run(page, server)["status"]["status_str"] == "success"
+    time.sleep(1)
+    keep(page, "warning")
+    shown = page.evaluate(
+        "window.app.graph._nodes.find(n => n.type === 'OOTD_FusedDenoiser')"
+        ".widgets.map(w => String(w.value))"
+    )
+    assert any("generated for category 'lower'" in text for text in shown), shown
+
+
 def test_a_wrong_choice_is_refused_before_it_runs(page: Any) -> None:
     load(page, PACK / "workflows" / "quick_start.json")
     page.evaluate(

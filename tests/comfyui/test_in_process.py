@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,24 @@ pytestmark = pytest.mark.comfyui
 
 
 @pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the headless pipeline's figures and the random model that they are of."""
+    folder = tmp_path_factory.mktemp("reference")
+    make_random_model(folder / "random")
+    write_reference(folder / "reference.safetensors", folder / "random")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def reports(
-    comfyui: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+    comfyui: tuple[Path, Path], reference: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """What every check reported, by its name; "" is the process itself."""
     folder = tmp_path_factory.mktemp("comfyui")
-    make_random_model(folder / "random")
-    reference = folder / "reference.safetensors"
-    write_reference(reference, folder / "random")
+    shutil.copytree(reference / "random", folder / "random")
     program, python = comfyui
-    command = [python, "-s", HERE / "worker.py", program, PACK, reference, folder]
+    stored = reference / "reference.safetensors"
+    command = [python, "-s", HERE / "worker.py", program, PACK, stored, folder]
     process = subprocess.run(
         [str(argument) for argument in command],
         capture_output=True,

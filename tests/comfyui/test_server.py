@@ -53,7 +53,8 @@ def test_the_nodes_are_what_saved_workflows_rest_on(server: ComfyUIServer) -> No
     found = ours(server.get("/object_info"))
     assert found.keys() == golden.keys()
     for name, node in found.items():
-        assert node == golden[name], f"{name}: see tests/comfyui/object_info.py"
+        kept = {key: node.get(key) for key in golden[name]}  # a newer ComfyUI says more
+        assert kept == golden[name], f"{name}: see tests/comfyui/object_info.py"
 
 
 def test_templates_are_offered(server: ComfyUIServer) -> None:
@@ -118,14 +119,16 @@ def test_an_api_twin_runs(server: ComfyUIServer, name: str) -> None:
 
 @pytest.mark.slow
 def test_models_are_found_where_extra_model_paths_says(
-    comfyui: tuple[Path, Path], tmp_path: Path
+    tested_comfyui: tuple[Path, Path], tmp_path: Path
 ) -> None:
     shutil.copytree(PACK / "demo" / "checkpoints", tmp_path / "disk 2" / "tryon" / "doll")
     paths = tmp_path / "paths.yaml"
     paths.write_text(f"mine:\n  base_path: {tmp_path / 'disk 2'}\n  ootdiffusion: tryon\n")
     options = ["--cpu", "--extra-model-paths-config", str(paths)]
     packs = {"ootd.tryon-2": PACK}
-    with comfyui_server(*comfyui, tmp_path / "base", options=options, packs=packs) as running:
+    with comfyui_server(
+        *tested_comfyui, tmp_path / "base", options=options, packs=packs
+    ) as running:
         combo = running.get("/object_info")["OOTD_ModelLoader"]["input"]["required"]["checkpoint"]
         assert combo[1]["options"] == ["doll", "mini (built in)"]
         path = PACK / "workflows" / "api" / "quick_start.json"
@@ -151,9 +154,9 @@ def test_models_are_found_where_extra_model_paths_says(
     ],
 )
 def test_every_cache_of_comfyui_does(
-    comfyui: tuple[Path, Path], tmp_path: Path, caching: list[str], workflow: str
+    tested_comfyui: tuple[Path, Path], tmp_path: Path, caching: list[str], workflow: str
 ) -> None:
-    with comfyui_server(*comfyui, tmp_path, options=["--cpu", *caching]) as running:
+    with comfyui_server(*tested_comfyui, tmp_path, options=["--cpu", *caching]) as running:
         # Of a folder with a space in its name ComfyUI does not serve these files.
         base = "/api/workflow_templates/ootdiffusion-tryon"
         assert running.get(f"{base}/{workflow}.json")["version"] == 0.4

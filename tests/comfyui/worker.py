@@ -10,6 +10,7 @@ beside this file and takes an `Inside`.
 
 import asyncio
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -142,7 +143,7 @@ class Inside:
         )
         if not valid:
             return [json.dumps([problem, node_errors])]
-        executor = execution.PromptExecutor(_Server())
+        executor = execution.PromptExecutor(_Server(), **_cache_options())
         executor.execute(prompt, "test", {}, outputs)
         errors = [
             data["exception_message"].strip()
@@ -150,6 +151,15 @@ class Inside:
             if event == "execution_error"
         ]
         return errors or ([] if executor.success else ["failed without a message"])
+
+
+def _cache_options() -> dict[str, Any]:
+    """What newer executors must be told: they look at memory before every node."""
+    import execution
+
+    if "cache_args" not in inspect.signature(execution.PromptExecutor).parameters:
+        return {}
+    return {"cache_args": {"ram": 0.0, "ram_inactive": 0.0}}
 
 
 def load(comfyui: Path, pack: Path, reference: Path, folder: Path) -> Inside:

@@ -20,6 +20,7 @@ from ..ootd_core.latents import SCALE, agnostic_image, binary_mask, latent_mask
 from ..ootd_core.masks.morphology import validate_mask
 from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
 from .pictures import common_batch, opaque, repeated, to_image, to_masks, to_pictures
+from .search_words import searched_as
 from .sockets import MENU, GarmentFeatures, GarmentFeaturesSocket
 
 
@@ -32,6 +33,7 @@ class FusedDenoiser(io.ComfyNode):
             node_id="OOTD_FusedDenoiser",
             display_name="Fused Denoiser",
             category=MENU,
+            **searched_as("apply garment", "融合去噪"),
             description="Joins person, mask and garment into what a sampler needs. Connect "
             "KSampler or any other; its cfg is the garment's guidance scale (2 as published, 1 to "
             "5).",

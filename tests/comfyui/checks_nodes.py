@@ -44,7 +44,7 @@ def check_batches_pair_up(inside: Inside) -> str:
     sizes = []
     for persons, garments in ((1, 1), (1, 3), (3, 1), (2, 2)):
         image = person.repeat(persons, 1, 1, 1)
-        fitted, empty, fit = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="auto")
+        fitted, empty, fit, *_ = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="auto")
         assert empty.shape == (persons, 256, 192) and len(fit) == persons
         mask, overlay, _ = inside.mask(fitted, **_seen(inside, fitted))
         assert overlay.shape == fitted.shape
@@ -98,7 +98,7 @@ def check_a_batch_is_its_members(inside: Inside) -> str:
 def check_pictures_of_any_shape(inside: Inside) -> None:
     for height, width, channels in ((301, 217, 3), (123, 400, 4), (64, 64, 1), (900, 500, 3)):
         image = torch.rand(1, height, width, channels)
-        fitted, _, fit = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="pad")
+        fitted, _, fit, *_ = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="pad")
         assert fitted.shape == (1, 256, 192, 3) and len(fit) == 1
         (garment,) = inside.call("OOTD_PrepareGarment", image=image, size="512x384")
         assert garment.shape == (1, 512, 384, 3)
@@ -220,9 +220,10 @@ def check_the_loader_keeps_what_has_not_changed(inside: Inside) -> None:
     _refused(load, "swapped")
     weights.unlink()
     _refused(load, "unet_vton", "download")
-    _refused(lambda: load("nowhere"), "nowhere", "ootdiffusion")
+    _refused(lambda: load("nowhere"), "checkpoint", "nowhere", MINI, "ootdiffusion")
     validate = inside.nodes["OOTD_ModelLoader"].validate_inputs
-    assert "full body" in validate(checkpoint=MINI, variant="half body (hd)")
+    half = {"checkpoint": MINI, "variant": "half body (hd)", "weight_dtype": "auto"}
+    _refused(lambda: validate(**half), "full body")
 
 
 def check_wrong_sockets_are_named(inside: Inside) -> None:
@@ -307,7 +308,7 @@ def check_the_whole_node_equals_the_separate_ones(inside: Inside) -> None:
     person, _, garment = inside.dressed_doll()
     vae = inside.loaded()[3]
     labels = inside.call("OOTD_HumanParser", image=person, checkpoint=MINI)[0]
-    fitted, _, fit = inside.call(
+    fitted, _, fit, *_ = inside.call(
         "OOTD_FitPerson", image=person, size="256x192", mode="auto", label_map=labels
     )
     mask = inside.mask(fitted, **_seen(inside, fitted))[0]

@@ -42,6 +42,7 @@ class Inside:
     folder: Path
     reference: Path
     nodes: dict[str, Any]
+    held: tuple[Any, ...] = ()
 
     def module(self, name: str) -> Any:
         """A module of the pack, such as "nodes.pictures"."""
@@ -53,9 +54,11 @@ class Inside:
         return result.args
 
     def loaded(self) -> tuple[Any, ...]:
-        return self.call(
+        """The mini's networks; held, as ComfyUI's cached outputs would hold them."""
+        self.held = self.call(
             "OOTD_ModelLoader", checkpoint=MINI, variant=FULL_BODY, weight_dtype="auto"
         )
+        return self.held
 
     def mask(self, image: Any, **inputs: Any) -> tuple[Any, ...]:
         """Generate Try-On Mask with its defaults."""

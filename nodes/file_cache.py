@@ -83,7 +83,8 @@ class UnloadableNetwork(comfy.model_patcher.ModelPatcher, Generic[Value]):
         return 0
 
     def detach(self, unpatch_all: bool = True) -> Any:
-        self._network = None
+        if unpatch_all:  # else ComfyUI only takes it from its list, to put it on top again
+            self._network = None
         return super().detach(unpatch_all)
 
 

@@ -44,7 +44,9 @@ def check_batches_pair_up(inside: Inside) -> str:
     sizes = []
     for persons, garments in ((1, 1), (1, 3), (3, 1), (2, 2)):
         image = person.repeat(persons, 1, 1, 1)
-        fitted, empty, fit, *_ = inside.call("OOTD_FitPerson", image=image, size="256x192", mode="auto")
+        fitted, empty, fit, *_ = inside.call(
+            "OOTD_FitPerson", image=image, size="256x192", mode="auto"
+        )
         assert empty.shape == (persons, 256, 192) and len(fit) == persons
         mask, overlay, _ = inside.mask(fitted, **_seen(inside, fitted))
         assert overlay.shape == fitted.shape

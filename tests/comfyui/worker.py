@@ -10,6 +10,7 @@ beside this file and takes an `Inside`.
 
 import asyncio
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -136,8 +137,17 @@ class Inside:
         mask[:, 60:180, 40:150] = 1
         return person, mask, self.picture("1-upper-garment.png")
 
-    def run(self, prompt: dict[str, Any]) -> list[str]:
-        """Execute a prompt in API format; returns the error messages, none if it succeeded."""
+    def executor(self) -> Any:
+        """An executor of prompts, with its caches."""
+        import execution
+
+        return execution.PromptExecutor(_Server(), **_cache_options())
+
+    def run(self, prompt: dict[str, Any], executor: Any = None) -> list[str]:
+        """Execute a prompt in API format; returns the error messages, none if it succeeded.
+
+        executor: one that ran prompts before; a new one by default.
+        """
         import execution
 
         valid, problem, outputs, node_errors = asyncio.run(
@@ -145,7 +155,7 @@ class Inside:
         )
         if not valid:
             return [json.dumps([problem, node_errors])]
-        executor = execution.PromptExecutor(_Server())
+        executor = executor or self.executor()
         executor.execute(prompt, "test", {}, outputs)
         errors = [
             data["exception_message"].strip()
@@ -153,6 +163,15 @@ class Inside:
             if event == "execution_error"
         ]
         return errors or ([] if executor.success else ["failed without a message"])
+
+
+def _cache_options() -> dict[str, Any]:
+    """What newer executors must be told: they look at memory before every node."""
+    import execution
+
+    if "cache_args" not in inspect.signature(execution.PromptExecutor).parameters:
+        return {}
+    return {"cache_args": {"ram": 0.0, "ram_inactive": 0.0}}
 
 
 def load(comfyui: Path, pack: Path, reference: Path, folder: Path) -> Inside:

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from ..ootd_core.images.compositing import paste_back
 from ..ootd_core.images.fitting import Fit, unfit_mask, whole_fit
+from ..ootd_core.requirements import require
 from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_pictures, to_regions
+from .search_words import searched_as
 from .sockets import MENU, Fits
 
 
@@ -27,6 +29,7 @@ class DecodeTryOn(io.ComfyNode):
             node_id="OOTD_VAEDecode",
             display_name="Decode Try-On",
             category=MENU,
+            **searched_as("paste back", "解码", "贴回"),
             description="Decodes the sampler's latents. With the original picture and the mask "
             "connected, the result has the original's size and differs from it inside the mask "
             "only.",
@@ -77,6 +80,7 @@ class DecodeTryOn(io.ComfyNode):
         mask: Tensor | None = None,
         fit: list[Fit] | None = None,
     ) -> io.NodeOutput:
+        require("cv2")
         decoded: Tensor = vae.decode(latent["samples"])
         if original is None:
             return io.NodeOutput(decoded, torch.ones(decoded.shape[:3]))

@@ -7,7 +7,9 @@ from pathlib import Path
 from comfy_api.latest import io
 
 from ..ootd_core.images.files import load_image
+from .inputs import check_choices
 from .pictures import to_image
+from .search_words import searched_as
 from .sockets import MENU
 
 _SAMPLES = Path(__file__).resolve().parent.parent / "demo" / "samples"
@@ -25,6 +27,7 @@ class DemoPictures(io.ComfyNode):
             node_id="OOTD_DemoPictures",
             display_name="Demo Pictures",
             category=MENU,
+            **searched_as("example pictures", "示例图片"),
             description="A drawn person and a drawn garment that come with this pack, for trying "
             "workflows with the built-in checkpoint. Use Load Image for your own pictures.",
             inputs=[
@@ -44,7 +47,13 @@ class DemoPictures(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, person: str | None, garment: str | None) -> bool:
+        check_choices(cls, person=person, garment=garment)
+        return True
+
+    @classmethod
     def execute(cls, person: str, garment: str) -> io.NodeOutput:
+        check_choices(cls, person=person, garment=garment)
         return io.NodeOutput(
             to_image([load_image(_SAMPLES / f"{person}-person.png")]),
             to_image([load_image(_SAMPLES / f"{garment}-garment.png")]),

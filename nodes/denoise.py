@@ -21,6 +21,7 @@ from ..ootd_core.latents import SCALE, agnostic_image, latent_mask
 from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
 from .pictures import common_batch, opaque, repeated, to_image, to_pictures, to_regions
 from .repainting import Repainting
+from .search_words import searched_as
 from .sockets import MENU, GarmentFeatures, GarmentFeaturesSocket
 from .wiring import FUSED, Fused, check_mask_category, check_same_garment, through_fused_denoiser
 
@@ -34,6 +35,7 @@ class FusedDenoiser(io.ComfyNode):
             node_id="OOTD_FusedDenoiser",
             display_name="Fused Denoiser",
             category=MENU,
+            **searched_as("apply garment", "融合去噪"),
             description="Joins person, mask and garment into what a sampler needs. Connect "
             "KSampler or any other; its cfg is the garment's guidance scale (2 as published, 1 to "
             "5).",

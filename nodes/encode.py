@@ -16,8 +16,10 @@ from ..ootd_core.categories import Category
 from ..ootd_core.fusion import record_tokens
 from ..ootd_core.latents import shrink_to_latents
 from .garment_encoder import GarmentEncoder
+from .inputs import check_choices
 from .native_networks import native_blocks
 from .pictures import repeated, to_image, to_pictures
+from .search_words import GARMENT, searched_as
 from .sockets import MENU, GarmentEncoderSocket, GarmentFeatures, GarmentFeaturesSocket
 from .wiring import ENCODED, Encoded, check_prompt
 
@@ -31,6 +33,7 @@ class EncodeGarment(io.ComfyNode):
             node_id="OOTD_GarmentEncoder",
             display_name="Encode Garment",
             category=MENU,
+            **searched_as("clip vision", "编码服装", *GARMENT),
             description="Encodes a garment: CLIP's embedding of the picture and the category's "
             "label as conditioning, and the picture's latents.",
             inputs=[
@@ -57,9 +60,15 @@ class EncodeGarment(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, category: str | None) -> bool:
+        check_choices(cls, category=category)
+        return True
+
+    @classmethod
     def execute(
         cls, garment: Tensor, vae: comfy.sd.VAE, garment_encoder: GarmentEncoder, category: str
     ) -> io.NodeOutput:
+        check_choices(cls, category=category)
         pictures = to_pictures(garment)
         if min(pictures[0].shape[:2]) < 8:
             raise ValueError(
@@ -81,6 +90,7 @@ class OutfittingUNet(io.ComfyNode):
             node_id="OOTD_OutfittingUNet",
             display_name="Outfitting UNet",
             category=MENU,
+            **searched_as("garment features", "reference unet", "服装特征"),
             description="Reads the garment in one pass and keeps what every self-attention of the "
             "denoiser will look at. Its result does not depend on the person: use it for many.",
             inputs=[

@@ -12,7 +12,8 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 
 from ..ootd_core.images.fitting import Fit, fit_mask, fit_onto, prepare_garment, size_of, whole_fit
-from ..openpose import Person, frame_of, people_of
+from ..ootd_core.requirements import require
+from ..openpose import Person, frame_of
 from ..tryon.preparation import (
     ChosenPerson,
     FitChoice,
@@ -20,11 +21,12 @@ from ..tryon.preparation import (
     choose_person,
     crops,
     fitted_person,
-    own_mask,
     person_box,
 )
+from .inputs import check_choices, frames_in, painted_masks, people_in
 from .native_networks import trained_height
-from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures
+from .pictures import common_batch, repeated, to_image, to_mask, to_pictures
+from .search_words import GARMENT, searched_as
 from .sockets import MENU, Fits, LabelMaps, PoseKeypoint
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ SIZES = {
 """Height x width: the published checkpoints were trained at 1024x768, the built-in one at 256x192.
 """
 PUBLISHED_HEIGHT = 1024
+FARTHEST_BELOW, FARTHEST_ABOVE = 0.5, 1.5
+"""Heights over the trained one within which a checkpoint still draws well: the published ones are
+used at 512x384 as well."""
 
 
 def size_input() -> io.Combo.Input:
@@ -80,6 +85,22 @@ def canvas_size(size: str, model: comfy.model_patcher.ModelPatcher | None) -> tu
     return height, height * 3 // 4
 
 
+def warn_of_foreign_size(person: torch.Tensor, model: comfy.model_patcher.ModelPatcher) -> str:
+    """Say where a person's picture is far from the height that a MODEL was trained at.
+
+    person: IMAGE [B, H, W, C]. model: the try-on UNet. Returns a sentence, "" where all is well.
+    """
+    trained, height, width = trained_height(model), person.shape[1], person.shape[2]
+    if trained is None or FARTHEST_BELOW <= height / trained <= FARTHEST_ABOVE:
+        return ""
+    return (
+        f"The person's picture is {height}x{width} (height x width), but this checkpoint was "
+        f"trained at {trained}x{trained * 3 // 4} and draws such a size badly: choose size 'auto' "
+        "in Fit Person and Prepare Garment Image, and connect their input model to Load "
+        "OOTDiffusion Model."
+    )
+
+
 class FitPerson(io.ComfyNode):
     """See `tryon.preparation`; the fit that comes out is undone exactly by Decode Try-On."""
 
@@ -89,6 +110,7 @@ class FitPerson(io.ComfyNode):
             node_id="OOTD_FitPerson",
             display_name="Fit Person",
             category=MENU,
+            **searched_as("crop person", "resize", "适配", "裁剪人物"),
             description="Brings a person's picture of any size and shape to 3:4 without stretching "
             "it, and remembers how, so that Decode Try-On can paste the result back.",
             inputs=[
@@ -144,6 +166,11 @@ class FitPerson(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, size: str | None, mode: str | None) -> bool:
+        check_choices(cls, size=size, mode=mode)
+        return True
+
+    @classmethod
     def check_lazy_status(
         cls,
         image: torch.Tensor,
@@ -154,8 +181,9 @@ class FitPerson(io.ComfyNode):
         **others: Any,
     ) -> list[str]:
         """A painted mask says where the person is; a picture shown whole needs no label map."""
+        check_choices(cls, size=size, mode=mode)
         shape = (image.shape[1], image.shape[2])
-        painted = mask is not None and own_mask(to_masks(mask)[0], shape) is not None
+        painted = painted_masks(mask, shape)[0] is not None
         cropped = crops(shape, canvas_size(size, model), FitChoice(mode))
         wanted = (
             () if painted else ("label_map", "pose_keypoint") if cropped else ("pose_keypoint",)
@@ -174,14 +202,17 @@ class FitPerson(io.ComfyNode):
         person_index: int = 0,
         model: comfy.model_patcher.ModelPatcher | None = None,
     ) -> io.NodeOutput:
+        require("cv2")
+        check_choices(cls, size=size, mode=mode)
         canvas = canvas_size(size, model)
         pictures = to_pictures(image)
-        own = None if mask is None else to_masks(mask)
+        shape = size_of(pictures[0])
+        own, given = painted_masks(mask, shape), frames_in(pose_keypoint)
         batch = common_batch(
             image=len(pictures),
-            mask=len(own or [0]),
+            mask=len(own),
             label_map=len(label_map or [0]),
-            pose_keypoint=len(pose_keypoint or [0]),
+            pose_keypoint=len(given),
         )
         canvases: list[NDArray[np.uint8]] = []
         masks: list[NDArray[np.float32]] = []
@@ -190,21 +221,19 @@ class FitPerson(io.ComfyNode):
         cropped = False
         for picture, painted, labels, frame in zip(
             repeated(pictures, batch),
-            repeated(own or [None], batch),
+            repeated(own, batch),
             repeated(label_map or [None], batch),
-            repeated(pose_keypoint or [None], batch),
+            repeated(given, batch),
             strict=True,
         ):
-            shape = size_of(picture)
-            painted = own_mask(painted, shape)
-            person = choose_person(_keypoints(frame, *shape), shape, person_index=person_index)
+            keypoints = [each.keypoints for each in people_in(frame, shape)]
+            person = choose_person(keypoints, shape, person_index=person_index)
             box = person_box(shape, label_map=labels, person=person, mask=painted)
             fit = choose_fit(shape, canvas, choice=FitChoice(mode), box=box)
             if fit != whole_fit(shape, canvas):
                 cropped = True
-                for (
-                    warning
-                ) in person.warnings:  # else Generate Try-On Mask sees them all, and says so
+                # Else Generate Try-On Mask sees them all, and says so.
+                for warning in person.warnings:
                     logger.warning("%s", warning)
             canvases.append(fit_onto(picture, fit))
             fits.append(fit)
@@ -224,6 +253,7 @@ class PrepareGarment(io.ComfyNode):
             node_id="OOTD_PrepareGarment",
             display_name="Prepare Garment Image",
             category=MENU,
+            **searched_as(*GARMENT),
             description="Lays a garment's picture on a white 3:4 ground without stretching it. "
             "Best is a garment lying flat, from the front, on a plain ground.",
             inputs=[
@@ -243,6 +273,11 @@ class PrepareGarment(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, size: str | None) -> bool:
+        check_choices(cls, size=size)
+        return True
+
+    @classmethod
     def execute(
         cls,
         image: torch.Tensor,
@@ -250,23 +285,19 @@ class PrepareGarment(io.ComfyNode):
         mask: torch.Tensor | None = None,
         model: comfy.model_patcher.ModelPatcher | None = None,
     ) -> io.NodeOutput:
+        require("cv2")
+        check_choices(cls, size=size)
         height, width = canvas_size(size, model)
         pictures = to_pictures(image)
-        own = None if mask is None else to_masks(mask)
-        batch = common_batch(image=len(pictures), mask=len(own or [0]))
+        own = painted_masks(mask, size_of(pictures[0]))
+        batch = common_batch(image=len(pictures), mask=len(own))
         prepared = [
-            prepare_garment(picture, height, width, mask=own_mask(painted, size_of(picture)))
+            prepare_garment(picture, height, width, mask=painted)
             for picture, painted in zip(
-                repeated(pictures, batch), repeated(own or [None], batch), strict=True
+                repeated(pictures, batch), repeated(own, batch), strict=True
             )
         ]
         return io.NodeOutput(to_image(prepared))
-
-
-def _keypoints(frame: Any, height: int, width: int) -> list[NDArray[np.float32]]:
-    if frame is None:
-        return []
-    return [person.keypoints for person in people_of(frame, height=height, width=width)]
 
 
 def _frame(person: ChosenPerson, fit: Fit) -> Any:

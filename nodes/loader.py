@@ -12,10 +12,12 @@ from ..ootd_core.categories import Variant
 from ..ootd_core.checkpoints.locating import locate, verify
 from ..ootd_core.checkpoints.reading import read_json
 from . import model_folders
-from .file_cache import FileCache
+from .file_cache import SharedModels
 from .garment_encoder import load_garment_encoder
+from .inputs import check_choices
 from .native_networks import load_unet, load_vae
 from .preview_colours import measure_preview_colours
+from .search_words import searched_as
 from .sockets import MENU, GarmentEncoderSocket
 
 VARIANTS = {"half body (hd)": Variant.HALF_BODY, "full body (dc)": Variant.FULL_BODY}
@@ -26,11 +28,11 @@ WEIGHT_DTYPES = {
     "bf16": torch.bfloat16,
 }
 
-_loaded: FileCache[tuple[Any, ...]] = FileCache(kept=2)
+_loaded = SharedModels()
 
 
 class LoadModel(io.ComfyNode):
-    """Nothing is loaded twice while its files stay as they are."""
+    """What ComfyUI still holds is not loaded twice, unless its files have changed."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,6 +41,7 @@ class LoadModel(io.ComfyNode):
             node_id="OOTD_ModelLoader",
             display_name="Load OOTDiffusion Model",
             category=MENU,
+            **searched_as("checkpoint loader", "加载模型"),
             description="Loads a try-on checkpoint: both UNets, the garment encoder and the VAE. "
             "Put checkpoints into models/ootdiffusion, or use the small built-in one, which "
             "dresses drawn dolls, not photographs.",
@@ -82,13 +85,21 @@ class LoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, checkpoint: str, variant: str) -> bool | str:
-        if checkpoint == model_folders.MINI and VARIANTS.get(variant) is Variant.HALF_BODY:
-            return "The built-in checkpoint is full body only: set variant to full body (dc)."
+    def validate_inputs(
+        cls, checkpoint: str | None, variant: str | None, weight_dtype: str | None
+    ) -> bool:
+        check_choices(cls, variant=variant, weight_dtype=weight_dtype)
+        check_variant(checkpoint, variant)
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, checkpoint: str | None = None, **_others: object) -> str:
+        return model_folders.stamp(checkpoint)
+
+    @classmethod
     def execute(cls, checkpoint: str, variant: str, weight_dtype: str) -> io.NodeOutput:
+        check_choices(cls, variant=variant, weight_dtype=weight_dtype)
+        check_variant(checkpoint, variant)
         paths = locate(model_folders.folder_of(checkpoint), VARIANTS[variant])
         verify(paths)
         parts = (
@@ -114,6 +125,23 @@ class LoadModel(io.ComfyNode):
             )
 
         return io.NodeOutput(*_loaded.get(files, (VARIANTS[variant], weight_dtype), load))
+
+
+def check_variant(checkpoint: str | None, variant: str | None) -> None:
+    """Refuse a checkpoint that is not there, or lacks the variant's files; None is not known yet.
+
+    Raises ValueError or FileNotFoundError, one sentence.
+    """
+    if checkpoint is None:
+        return
+    model_folders.folder_of(checkpoint)
+    if variant is None:
+        return
+    if checkpoint == model_folders.MINI and VARIANTS[variant] is Variant.HALF_BODY:
+        raise ValueError(
+            "The built-in checkpoint is full body only: set variant to full body (dc)."
+        )
+    model_folders.check_files(checkpoint, VARIANTS[variant])
 
 
 def _encoder_dtype(dtype: torch.dtype | None) -> torch.dtype:

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 
 from ..ootd_core.categories import Category, check_category
 from ..ootd_core.images.compositing import overlay_mask
+from ..ootd_core.images.fitting import Size, size_of
 from ..ootd_core.latents import binary_mask
 from ..ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from ..ootd_core.masks.labels import Label
 from ..ootd_core.masks.morphology import feather_mask
-from ..openpose import people_of
-from ..tryon.preparation import ChosenPerson, choose_person, own_mask
+from ..ootd_core.requirements import require
+from ..tryon.preparation import ChosenPerson, choose_person
 from .fit import person_index_input
+from .inputs import check_choices, frames_in, painted_masks, people_in
 from .loader import VARIANTS
-from .pictures import common_batch, repeated, to_image, to_mask, to_masks, to_pictures
+from .pictures import common_batch, repeated, to_image, to_mask, to_pictures
+from .search_words import GARMENT, searched_as
 from .sockets import MENU, LabelMaps, PoseKeypoint
 from .wiring import mark_mask
 
@@ -57,6 +60,7 @@ class GenerateMask(io.ComfyNode):
             node_id="OOTD_MaskGenerator",
             display_name="Generate Try-On Mask",
             category=MENU,
+            **searched_as("agnostic mask", "inpaint mask", "遮罩", "蒙版", *GARMENT),
             description="Decides which pixels are redrawn for a garment of a category. Takes "
             "joints from Detect Body Pose or any node that gives POSE_KEYPOINT, and your own mask.",
             inputs=[
@@ -135,14 +139,20 @@ class GenerateMask(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls, category: str | None, variant: str | None, mode: str | None, mask_use: str | None
+    ) -> bool:
+        check_choices(cls, category=category, variant=variant, mode=mode, mask_use=mask_use)
+        if category is not None and variant is not None:
+            check_category(VARIANTS[variant], Category(category))
+        return True
+
+    @classmethod
     def check_lazy_status(
         cls, image: torch.Tensor, mask_use: str, mask: torch.Tensor | None = None, **others: Any
     ) -> list[str]:
         """Label map and joints are made only where a mask of one's own does not stand for them."""
-        painted = (
-            mask is not None
-            and own_mask(to_masks(mask)[0], (image.shape[1], image.shape[2])) is not None
-        )
+        painted = painted_masks(mask, (image.shape[1], image.shape[2]))[0] is not None
         if painted and mask_use == "replace":
             return []
         return [name for name in ("label_map", "pose_keypoint") if others.get(name, 0) is None]
@@ -166,35 +176,36 @@ class GenerateMask(io.ComfyNode):
         mask: torch.Tensor | None = None,
         person_index: int = 0,
     ) -> io.NodeOutput:
+        require("cv2")
+        check_choices(cls, category=category, variant=variant, mode=mode, mask_use=mask_use)
         check_category(VARIANTS[variant], Category(category))
-        own = None if mask is None else to_masks(mask)
         wanted = (keep_hair, keep_arms, keep_legs, keep_scarf)
         kept = zip(KEEPABLE.values(), wanted, strict=True)
         keep = [label for labels, chosen in kept if chosen for label in labels]
         pictures = to_pictures(image)
+        size = size_of(pictures[0])
+        own, given = painted_masks(mask, size), frames_in(pose_keypoint)
         batch = common_batch(
             image=len(pictures),
             label_map=len(label_map or [0]),
-            pose_keypoint=len(pose_keypoint or [0]),
-            mask=len(own or [0]),
+            pose_keypoint=len(given),
+            mask=len(own),
         )
         masks: list[NDArray[np.float32]] = []
         warnings: list[str] = []
         for picture, labels, frame, painted in zip(
             repeated(pictures, batch),
             repeated(label_map or [None], batch),
-            repeated(pose_keypoint or [None], batch),
-            repeated(own or [None], batch),
+            repeated(given, batch),
+            repeated(own, batch),
             strict=True,
         ):
             comfy.model_management.throw_exception_if_processing_interrupted()
-            height, width = picture.shape[:2]
-            painted = own_mask(painted, (height, width))
             drawn = None if painted is None else binary_mask(painted)
             if drawn is not None and mask_use == "replace":
                 masks.append(feather_mask(drawn, feather))
                 continue
-            person = _chosen(frame, height, width, person_index)
+            person = _chosen(frame, size, person_index)
             generated = agnostic_mask(
                 _of_picture(labels, picture),
                 person.keypoints,
@@ -224,10 +235,9 @@ class GenerateMask(io.ComfyNode):
         return io.NodeOutput(result, to_image(overlays), "\n".join(warnings))
 
 
-def _chosen(frame: Any, height: int, width: int, person_index: int) -> ChosenPerson:
-    people = [] if frame is None else people_of(frame, height=height, width=width)
-    keypoints = [person.keypoints for person in people]
-    return choose_person(keypoints, (height, width), person_index=person_index)
+def _chosen(frame: Any, size: Size, person_index: int) -> ChosenPerson:
+    keypoints = [person.keypoints for person in people_in(frame, size)]
+    return choose_person(keypoints, size, person_index=person_index)
 
 
 def _of_picture(labels: NDArray[np.uint8] | None, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,17 +1,15 @@
 """Seeing the person: which pixel shows what (Parse Human), where the joints are (Detect Body Pose).
 
-Both networks serve every checkpoint. They are loaded when first asked for and kept: the parser's
-sessions on ComfyUI's device, the body network under ComfyUI's memory management.
+Both networks serve every checkpoint. They are loaded when first asked for, on ComfyUI's device, and
+kept until ComfyUI wants their memory.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import comfy.model_management
-import comfy.model_patcher
 import comfy.utils
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 
 from ..humanparse import HumanParser, colourise
+from ..ootd_core.checkpoints.catalogue import Part
 from ..ootd_core.checkpoints.locating import locate_preprocessors
 from ..ootd_core.images.fitting import size_of
 from ..ootd_core.requirements import require
@@ -28,19 +27,22 @@ from ..openpose import (
     detect_people,
     draw_people,
     frame_of,
+    frames_of,
     load_body_network,
     people_of,
 )
 from ..tryon.preparation import looked_at, prominence, seen_as
 from . import model_folders
-from .file_cache import FileCache, PictureCache
+from .file_cache import FileCache, PictureCache, UnloadableNetwork
+from .inputs import naming
 from .pictures import common_batch, repeated, to_image, to_pictures
+from .search_words import searched_as
 from .sockets import MENU, LabelMaps, PoseKeypoint
 
 Picture = NDArray[np.uint8]
 
-_parsers: FileCache[HumanParser] = FileCache(kept=1)
-_body_networks: FileCache[comfy.model_patcher.ModelPatcher] = FileCache(kept=1)
+_parser: FileCache[UnloadableNetwork[HumanParser]] = FileCache()
+_body_network: FileCache[UnloadableNetwork[BodyNetwork]] = FileCache()
 # A picture that comes again (behind another node, or beside another garment) is not seen again.
 _label_maps: PictureCache[Picture] = PictureCache(kept=16)
 _people: PictureCache[list[Person]] = PictureCache(kept=16)
@@ -66,6 +68,7 @@ class ParseHuman(io.ComfyNode):
             node_id="OOTD_HumanParser",
             display_name="Parse Human",
             category=MENU,
+            **searched_as("human parsing", "segment clothes", "人体解析", "人体分割"),
             description="Finds which pixels show hair, face, arms, legs and each kind of garment.",
             inputs=[
                 io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
@@ -80,13 +83,24 @@ class ParseHuman(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, checkpoint: str | None) -> bool:
+        model_folders.check_files(checkpoint, parts=(Part.PARSER,))
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str | None = None, **_others: object) -> str:
+        return model_folders.stamp(checkpoint)
+
+    @classmethod
     def execute(cls, image: torch.Tensor, checkpoint: str) -> io.NodeOutput:
         require("cv2", "onnxruntime")
         pictures = to_pictures(image)
         paths = locate_preprocessors(model_folders.folder_of(checkpoint))
         device = str(comfy.model_management.get_torch_device())
         files = (paths.parser_atr, paths.parser_lip)
-        parser = _parsers.get(files, device, lambda: HumanParser(*files, device=device))
+        parser = _parser.get(
+            files, lambda: UnloadableNetwork(files, lambda: HumanParser(*files, device=device))
+        )
         progress = comfy.utils.ProgressBar(len(pictures))
         labels: list[Picture] = []
         for picture in pictures:
@@ -94,7 +108,7 @@ class ParseHuman(io.ComfyNode):
             labels.append(
                 _label_maps.get(
                     (picture, *files),
-                    lambda picture=picture: seen_as(parser(looked_at(picture)), size_of(picture)),
+                    lambda picture=picture: _labels(parser.network(), picture),
                 )
             )
             progress.update(1)
@@ -110,6 +124,7 @@ class DetectBodyPose(io.ComfyNode):
             node_id="OOTD_OpenPose",
             display_name="Detect Body Pose",
             category=MENU,
+            **searched_as("openpose", "pose", "keypoints", "人体姿态", "姿态"),
             description="Finds the joints of every person, the most prominent person first.",
             inputs=[
                 io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
@@ -133,19 +148,31 @@ class DetectBodyPose(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, checkpoint: str | None, openpose_json: str | None = "") -> bool:
+        needed = (Part.POSE,) if openpose_json == "" else ()
+        model_folders.check_files(checkpoint, parts=needed)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str | None = None, **_others: object) -> str:
+        return model_folders.stamp(checkpoint)
+
+    @classmethod
     def execute(
         cls, image: torch.Tensor, checkpoint: str, openpose_json: str = ""
     ) -> io.NodeOutput:
         require("cv2")
         pictures = to_pictures(image)
         if openpose_json.strip():
-            given = _frames(openpose_json)
+            with naming("openpose_json"):
+                given = frames_of(_parsed(openpose_json))
             batch = common_batch(image=len(pictures), openpose_json=len(given))
             pictures, given = repeated(pictures, batch), repeated(given, batch)
-            found = [
-                people_of(frame, height=picture.shape[0], width=picture.shape[1])
-                for frame, picture in zip(given, pictures, strict=True)
-            ]
+            with naming("openpose_json"):
+                found = [
+                    people_of(frame, height=picture.shape[0], width=picture.shape[1])
+                    for frame, picture in zip(given, pictures, strict=True)
+                ]
         else:
             found = _detect(pictures, model_folders.folder_of(checkpoint))
         frames = [
@@ -158,25 +185,26 @@ class DetectBodyPose(io.ComfyNode):
         return io.NodeOutput(frames, to_image(previews))
 
 
+def _labels(parser: HumanParser, picture: Picture) -> Picture:
+    return seen_as(parser(looked_at(picture)), size_of(picture))
+
+
 def _detect(pictures: list[Picture], folder: Path) -> list[list[Person]]:
     path = locate_preprocessors(folder).pose
     management = comfy.model_management
-    patcher = _body_networks.get(
+    device = management.get_torch_device()
+    network = _body_network.get(
         (path,),
-        None,
-        lambda: comfy.model_patcher.ModelPatcher(
-            load_body_network(path, device="cpu"),
-            load_device=management.get_torch_device(),
-            offload_device=management.unet_offload_device(),
-        ),
+        lambda: UnloadableNetwork((path,), lambda: load_body_network(path, device=device)),
     )
-    management.load_models_gpu([patcher])
     progress = comfy.utils.ProgressBar(len(pictures))
     found: list[list[Person]] = []
     for picture in pictures:
         management.throw_exception_if_processing_interrupted()
         found.append(
-            _people.get((picture, path), lambda picture=picture: _ranked(patcher.model, picture))
+            _people.get(
+                (picture, path), lambda picture=picture: _ranked(network.network(), picture)
+            )
         )
         progress.update(1)
     return found
@@ -192,11 +220,10 @@ def _ranked(network: BodyNetwork, picture: Picture) -> list[Person]:
     )
 
 
-def _frames(text: str) -> list[Any]:
+def _parsed(text: str) -> object:
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"openpose_json is not JSON ({error}): paste a whole OpenPose frame, or leave it empty."
+            f"This is not JSON ({error}): paste a whole OpenPose frame, or leave it empty."
         ) from error
-    return content if isinstance(content, list) else [content]

@@ -12,11 +12,14 @@ import comfy.samplers
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
-from ..ootd_core.categories import Category, Variant
+from ..ootd_core.categories import Category, check_category
+from ..ootd_core.checkpoints.catalogue import Part
 from . import model_folders
 from .fit import person_index_input, size_input
-from .loader import VARIANTS, WEIGHT_DTYPES
+from .inputs import check_choices
+from .loader import VARIANTS, WEIGHT_DTYPES, check_variant
 from .mask import MODES
+from .search_words import GARMENT, searched_as
 from .sockets import MENU, PoseKeypoint
 
 LINK = {"rawLink": True}
@@ -32,8 +35,9 @@ class TryOnGarment(io.ComfyNode):
         checkpoints = model_folders.names()
         return io.Schema(
             node_id="OOTD_TryOn",
-            display_name="Try On Garment",
+            display_name="Try On Garment (Clothes, Virtual Try-On, VTON)",
             category=MENU,
+            **searched_as("try on clothes", "dress up", "一键试穿", *GARMENT),
             description="Puts a garment on a person, with everything set to what usually works. It "
             "stands for the separate nodes; use those to change a stage.",
             inputs=[
@@ -130,16 +134,38 @@ class TryOnGarment(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, checkpoint: str, variant: str, category: str) -> bool | str:
-        half_body = VARIANTS.get(variant) is Variant.HALF_BODY
-        if checkpoint == model_folders.MINI and half_body:
-            return "The built-in checkpoint is full body only: set variant to full body (dc)."
-        if half_body and category != Category.UPPER.value:
-            return (
-                f"The half-body variant dresses upper garments only, not '{category}': set variant "
-                "to full body (dc)."
-            )
+    def validate_inputs(
+        cls,
+        checkpoint: str | None,
+        variant: str | None,
+        category: str | None,
+        size: str | None,
+        mask_mode: str | None,
+        sampler_name: str | None,
+        scheduler: str | None,
+        weight_dtype: str | None,
+        mask: Link | None = None,
+    ) -> bool:
+        check_choices(
+            cls,
+            variant=variant,
+            category=category,
+            size=size,
+            mask_mode=mask_mode,
+            sampler_name=sampler_name,
+            scheduler=scheduler,
+            weight_dtype=weight_dtype,
+        )
+        check_variant(checkpoint, variant)
+        if variant is not None and category is not None:
+            check_category(VARIANTS[variant], Category(category))
+        if mask is None:
+            model_folders.check_files(checkpoint, parts=(Part.PARSER, Part.POSE))
         return True
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str | None = None, **_others: object) -> str:
+        return model_folders.stamp(checkpoint)
 
     @classmethod
     def execute(

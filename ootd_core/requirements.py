@@ -129,12 +129,28 @@ def how_to_install(module: str) -> str | None:
     if is_installed(module):
         return None
     for file in sorted(ROOT.glob("requirements*.txt")):
-        lines = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
-        own = [line for line in lines if line and not line.startswith("-r")]
+        own = _own(file)
         if module in map(module_of, own):
             command = pip_command(to_install(file) or own)
             return f"{module} is not installed: `{command}` installs what {file.name} asks for."
     return None
+
+
+def what_is_missing(file: Path = ROOT / "requirements.txt") -> str | None:
+    """A sentence with all modules that `file` asks for and that are not there, and the command.
+
+    None where nothing is missing.
+    """
+    absent = [
+        module for module in dict.fromkeys(map(module_of, _own(file))) if not is_installed(module)
+    ]
+    if not absent:
+        return None
+    verb = "is" if len(absent) == 1 else "are"
+    command = pip_command(to_install(file))
+    return (
+        f"{', '.join(absent)} {verb} not installed: `{command}` installs what {file.name} asks for."
+    )
 
 
 def require(*modules: str) -> None:
@@ -142,6 +158,12 @@ def require(*modules: str) -> None:
     for module in modules:
         if not is_installed(module):
             raise ModuleNotFoundError(how_to_install(module), name=module)
+
+
+def _own(file: Path) -> list[str]:
+    """The requirements in a file itself."""
+    lines = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
+    return [line for line in lines if line and not line.startswith("-r")]
 
 
 def _python() -> str:

@@ -2,11 +2,14 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from workflows.drawing import MODEL_NODES, note_of
 from workflows.graphs import GRAPHS
 from workflows.make import api_form
 
@@ -168,3 +171,34 @@ def test_the_blueprint_is_consistent() -> None:
         else:
             assert nodes[link["target_id"]]["inputs"][link["target_slot"]]["link"] == link["id"]
     assert [each["name"] for each in subgraph["outputs"]] == ["image", "mask"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_note_names_the_nodes_of_its_own_graph_in_two_languages(path: Path) -> None:
+    workflow = read(path)
+    (note,) = [node for node in workflow["nodes"] if node["type"] == "MarkdownNote"]
+    (text,) = note["widgets_values"]
+    assert text == note_of(GRAPHS[path.stem]()), "run python -m workflows.make"
+    kinds = {node["type"] for node in workflow["nodes"]}
+    for kind, names in MODEL_NODES.items():
+        for name in names:
+            assert (name in text) == (kind in kinds), (name, kind)
+    table = read(ROOT / "locales" / "zh" / "nodeDefs.json")
+    for kind, (_, chinese) in MODEL_NODES.items():
+        assert table[kind]["display_name"].startswith(chinese)
+    titles = [group["title"] for group in workflow["groups"]]
+    assert all(re.search(r"[A-Z][a-z].*[\u4e00-\u9fff]", title) for title in titles), titles
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_sizes_follow_the_checkpoint(path: Path) -> None:
+    for node in read(path.parent / "api" / path.name).values():
+        if "size" in node["inputs"]:
+            assert node["inputs"]["size"] == "auto"
+            assert node["class_type"] == "OOTD_TryOn" or node["inputs"]["model"]
+
+
+def test_the_thumbnail_of_a_large_picture_is_large() -> None:
+    """It shows what the built-in checkpoint can do: a doll in a wide picture."""
+    with Image.open(ROOT / "workflows" / "large_picture.jpg") as picture:
+        assert picture.width > 1.5 * picture.height

@@ -28,11 +28,23 @@ PREVIEW = 230  # what a node that samples grows by while it shows a preview
 SAMPLES = ("KSampler", "SamplerCustomAdvanced", "OOTD_TryOn")
 COLOURS = ("#3f789e", "#5f8a5f", "#a1752f", "#8a5f8a", "#5f8a8a")
 NOTE_WIDTH = 2 * COLUMN - 80
+MODEL_NODES = {
+    "OOTD_TryOn": ("Try On Garment", "一键试穿"),
+    "OOTD_ModelLoader": ("Load OOTDiffusion Model", "加载 OOTDiffusion 模型"),
+    "OOTD_HumanParser": ("Parse Human", "人体解析"),
+    "OOTD_OpenPose": ("Detect Body Pose", "检测人体姿态"),
+}
+"""The nodes that have a checkpoint to choose, in English and in Chinese."""
 NOTE = (
-    "\n\nThe built-in checkpoint dresses drawn dolls. For photographs choose a published "
-    "checkpoint in Load OOTDiffusion Model, Parse Human and Detect Body Pose, the size 1024x768, "
-    "and Load Image in place of Demo Pictures. `python -m cli download` in this pack's folder gets "
-    "it (about 8 GB, huggingface.co/levihsu/OOTDiffusion, CC BY-NC-SA 4.0)."
+    "The built-in checkpoint dresses drawn dolls. For photographs choose a published checkpoint in "
+    "{nodes}, and Load Image in place of Demo Pictures; size auto follows the checkpoint. "
+    "`python -m cli download` in this pack's folder gets it (about 8 GB, "
+    "huggingface.co/levihsu/OOTDiffusion, CC BY-NC-SA 4.0)."
+)
+NOTE_ZH = (
+    "内置模型只会给画出来的人偶换装。用于照片时,请在{nodes}中选择公开发布的模型,并用“加载图像”代替“示例图片”;"
+    "尺寸 auto 会跟随模型。在本插件文件夹中运行 `python -m cli download` 即可下载模型(约 8 GB,"
+    "huggingface.co/levihsu/OOTDiffusion,CC BY-NC-SA 4.0)。"
 )
 PUBLISHED = {
     "repository": "https://huggingface.co/levihsu/OOTDiffusion",
@@ -163,9 +175,25 @@ def _grown(drawn: dict[str, Any]) -> int:
     return drawn["size"][1] + PREVIEW * (drawn["type"] in SAMPLES)
 
 
+def note_of(graph: Graph) -> str:
+    """What the note says: English, then Chinese; it names only nodes that are in the graph."""
+    kinds = {node.kind for node in graph.nodes.values()}
+    named = [names for kind, names in MODEL_NODES.items() if kind in kinds]
+    english = [name for name, _ in named]
+    listed = english[0] if len(english) == 1 else f"{', '.join(english[:-1])} and {english[-1]}"
+    chinese = "、".join(f"“{name}”" for _, name in named)
+    return "\n\n".join(
+        (graph.note, NOTE.format(nodes=listed), graph.note_zh, NOTE_ZH.format(nodes=chinese))
+    )
+
+
 def _note(name: str, graph: Graph, number: int, below: int) -> dict[str, Any]:
-    text = graph.note + NOTE
-    height = 60 + 18 * math.ceil(len(text) / 100)
+    text = note_of(graph)
+    lines = sum(
+        math.ceil(sum(2 if ord(letter) > 0x2E80 else 1 for letter in paragraph) / 95) + 1
+        for paragraph in text.split("\n\n")
+    )
+    height = 60 + 18 * lines
     return {
         "id": number,
         "type": "MarkdownNote",

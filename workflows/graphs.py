@@ -7,6 +7,7 @@ from workflows.stages import (
     FULL_BODY,
     MINI,
     ONLY,
+    RESULT,
     SIZE,
     START,
     Graph,
@@ -28,8 +29,8 @@ OPENPOSE_CONTROLNET = {
 }
 
 
-def _start(person: str, garment: str, note: str) -> Graph:
-    graph = Graph(note=note)
+def _start(person: str, garment: str, note: str, note_zh: str) -> Graph:
+    graph = Graph(note=note, note_zh=note_zh)
     graph.add("pictures", "OOTD_DemoPictures", 0, START, person=person, garment=garment)
     graph.add(
         *("load", "OOTD_ModelLoader", 0, START),
@@ -40,9 +41,9 @@ def _start(person: str, garment: str, note: str) -> Graph:
     return graph
 
 
-def one_garment(person: str, category: str, note: str) -> Graph:
+def one_garment(person: str, category: str, note: str, note_zh: str) -> Graph:
     """The separate stages for one person and one garment."""
-    graph = _start(person, person, note)
+    graph = _start(person, person, note, note_zh)
     garment_stages(graph, ("pictures", 1), category)
     person_stages(graph, ("pictures", 0), category)
     dress_stages(graph, ("pictures", 0))
@@ -52,14 +53,17 @@ def one_garment(person: str, category: str, note: str) -> Graph:
 def quick_start() -> Graph:
     graph = Graph(
         note="The whole pipeline in one node. The other templates show its stages.",
+        note_zh="整个流程集中在一个节点里,其他模板展示它的各个阶段。",
         app=(("pictures", "person"), ("pictures", "garment"), ("tryon", "category")),
     )
-    graph.add("pictures", "OOTD_DemoPictures", 0, "Pictures", person="1-upper", garment="1-upper")
+    graph.add(
+        "pictures", "OOTD_DemoPictures", 0, "Pictures 图像", person="1-upper", garment="1-upper"
+    )
     graph.add(
         "tryon",
         "OOTD_TryOn",
         1,
-        "Try on",
+        DRESS,
         person=("pictures", 0),
         garment=("pictures", 1),
         checkpoint=MINI,
@@ -74,13 +78,16 @@ def quick_start() -> Graph:
         scheduler="normal",
         weight_dtype="auto",
     )
-    graph.add("save", "SaveImage", 2, "Result", images=("tryon", 0), filename_prefix="tryon")
+    graph.add("save", "SaveImage", 2, RESULT, images=("tryon", 0), filename_prefix="tryon")
     return graph
 
 
 def upper_body() -> Graph:
     graph = one_garment(
-        "1-upper", "upper", "An upper garment, every stage of the pipeline as a node of its own."
+        "1-upper",
+        "upper",
+        "An upper garment, every stage of the pipeline as a node of its own.",
+        "一件上装,流程的每个阶段各是一个节点。",
     )
     graph.app = (
         ("pictures", "person"),
@@ -98,6 +105,7 @@ def dress() -> Graph:
         "dress",
         "A dress. The mask mode 'hide old garment' covers whole arms and legs, so that trousers "
         "leave no trace under a shorter dress.",
+        "一件连衣裙。遮罩模式“hide old garment”覆盖整条手臂和腿,较短的裙子下不会露出原来的长裤。",
     )
     graph.nodes["mask"].inputs["mode"] = "hide old garment"
     return graph
@@ -109,6 +117,7 @@ def full_outfit() -> Graph:
         "1-upper",
         "Two garments, one after the other: an upper one, and on the result a lower one. Both "
         "begin with the loaded denoiser, not with the fused one.",
+        "两件服装依次试穿:先上装,再在结果上试穿下装。两次都从加载的去噪模型开始,而不是从融合后的模型开始。",
     )
     graph.add("more", "OOTD_DemoPictures", 0, START, person="3-lower", garment="3-lower")
     first, second = Lane(suffix="_1"), Lane(suffix="_2", row=1)
@@ -136,8 +145,12 @@ def own_mask_and_pose() -> Graph:
         "that gives POSE_KEYPOINT does as well); the mask, here two core nodes, is added to the "
         "generated one. Load Image (as Mask) brings a painted one; mask_use 'replace' takes it "
         "alone.",
+        "使用自己的遮罩和姿态。姿态是“检测人体姿态”中的 OpenPose JSON"
+        "(任何输出 POSE_KEYPOINT 的节点也可以);"
+        "这里的遮罩由两个核心节点生成,并加到自动生成的遮罩上。手绘的遮罩用“加载图像(作为遮罩)”载入;"
+        "mask_use 选 replace 时只用它。",
     )
-    own = "Your mask"
+    own = "Your mask 你的遮罩"
     graph.add("black", "SolidMask", 1, own, value=0.0, width=192, height=256)
     graph.add("white", "SolidMask", 1, own, value=1.0, width=70, height=40)
     graph.add(
@@ -168,6 +181,8 @@ def swap_the_sampler() -> Graph:
         "2-upper",
         "Fused Denoiser gives a MODEL, two CONDITIONINGs and a LATENT like any other: here with "
         "the separate nodes of custom sampling.",
+        "“融合去噪”像其他模型一样给出 MODEL、两个 CONDITIONING 和 LATENT:"
+        "这里接的是自定义采样的各个节点。",
     )
     garment_stages(graph, ("pictures", 1), "upper")
     person_stages(graph, ("pictures", 0), "upper")
@@ -206,6 +221,7 @@ def garment_grid() -> Graph:
         "1-upper",
         "One person in several garments: a batch of garments makes a batch of pictures. Add more "
         "with Batch Images.",
+        "一个人试穿多件服装:一批服装得到一批图像。用“图像批次”可以继续添加。",
     )
     graph.add("more", "OOTD_DemoPictures", 0, START, person="2-upper", garment="2-upper")
     graph.add("batch", "ImageBatch", 0, START, image1=("pictures", 1), image2=("more", 1))
@@ -221,6 +237,8 @@ def lora_and_controlnet() -> Graph:
         "2-upper",
         "Where a LoRA and a ControlNet of Stable Diffusion 1.5 go. Their nodes are bypassed: "
         "choose your files in them, then select them and press Ctrl+B.",
+        "Stable Diffusion 1.5 的 LoRA 和 ControlNet 接在哪里。这些节点已被忽略:"
+        "先在其中选择文件,再选中它们并按 Ctrl+B。",
     )
     garment_stages(graph, ("pictures", 1), "upper")
     person_stages(graph, ("pictures", 0), "upper")
@@ -254,36 +272,49 @@ def lora_and_controlnet() -> Graph:
     return graph
 
 
-def high_resolution_photo() -> Graph:
+def large_picture() -> Graph:
     graph = _start(
-        "5-dress",
-        "6-dress",
-        "A large picture that is not 3:4: the person is found and cropped to, dressed, and pasted "
-        "back. Outside the mask every pixel is the photo's. (Scale Image and Pad Image make such a "
-        "picture of a doll; put Load Image in their place.)",
+        "2-upper",
+        "2-upper",
+        "A large picture that is not 3:4: the person is found and cropped to, dressed at the size "
+        "that the checkpoint was trained at, and pasted back. Outside the mask every pixel is the "
+        "picture's. (The nodes of the group make such a picture of a small doll, so what is "
+        "redrawn is as coarse as the doll was; put Load Image in their place.)",
+        "一张不是 3:4 的大图:找到人物并裁剪,按模型训练时的尺寸试穿,再贴回原处。"
+        "遮罩之外每个像素都与原图相同。"
+        "(该分组中的节点用一个小人偶拼出这样的大图,因此重绘的部分和人偶一样粗略;请换成“加载图像”。)",
     )
-    photo = "Photo"
+    large = "Large picture 大图"
     graph.add(
-        *("large", "ImageScale", 1, photo),
+        *("large", "ImageScale", 1, large),
         image=("pictures", 0),
         upscale_method="lanczos",
         width=768,
         height=1024,
         crop="disabled",
     )
+    # The doll's own backdrop, drawn out to both sides.
+    graph.add(*("strip", "ImageCrop", 1, large), image=("large", 0), width=8, height=1024, x=0, y=0)
     graph.add(
-        *("photo", "ImagePadForOutpaint", 1, photo),
-        image=("large", 0),
-        left=300,
-        top=60,
-        right=420,
-        bottom=40,
-        feathering=0,
+        *("backdrop", "ImageScale", 1, large),
+        image=("strip", 0),
+        upscale_method="bilinear",
+        width=1536,
+        height=1024,
+        crop="disabled",
     )
-    graph.add("find", "OOTD_HumanParser", 1, photo, image=("photo", 0), checkpoint=MINI)
-    garment_stages(graph, ("pictures", 1), "dress", SHIFTED)
-    person_stages(graph, ("photo", 0), "dress", SHIFTED, mode="hide old garment")
-    graph.nodes["fit"].inputs.update({"mode": "crop", "label_map": ("find", 0)})
+    graph.add(
+        *("photo", "ImageCompositeMasked", 1, large),
+        destination=("backdrop", 0),
+        source=("large", 0),
+        x=420,
+        y=0,
+        resize_source=False,
+    )
+    graph.add("find", "OOTD_HumanParser", 1, large, image=("photo", 0), checkpoint=MINI)
+    garment_stages(graph, ("pictures", 1), "upper", SHIFTED)
+    person_stages(graph, ("photo", 0), "upper", SHIFTED)
+    graph.nodes["fit"].inputs["label_map"] = ("find", 0)
     dress_stages(graph, ("photo", 0), SHIFTED, save="photo")
     return graph
 
@@ -293,12 +324,13 @@ GRAPHS = {
     for graph in (
         quick_start,
         upper_body,
-        full_outfit,
         dress,
+        full_outfit,
+        garment_grid,
+        large_picture,
         own_mask_and_pose,
         swap_the_sampler,
-        garment_grid,
         lora_and_controlnet,
-        high_resolution_photo,
     )
 }
+"""In the order in which ComfyUI offers them; see nodes/template_order.py."""

@@ -32,7 +32,7 @@ HELP_PICTURES = {
     "quick_start": "OOTD_TryOn",
     "full_outfit": "OOTD_ModelLoader",
     "garment_grid": "OOTD_FusedDenoiser",
-    "high_resolution_photo": "OOTD_FitPerson",
+    "large_picture": "OOTD_FitPerson",
 }
 """Whose help page shows a workflow's thumbnail."""
 

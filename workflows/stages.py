@@ -12,9 +12,13 @@ from typing import Any
 
 MINI = "mini (built in)"
 FULL_BODY = "full body (dc)"
-SIZE = "256x192"
-START, GARMENT, PERSON = "Pictures and model", "Garment", "Person and mask"
-DRESS, RESULT = "Dress", "Result"
+SIZE = "auto"
+START, GARMENT, PERSON = (
+    "Pictures and model 图像与模型",
+    "Garment 服装",
+    "Person and mask 人物与遮罩",
+)
+DRESS, RESULT = "Dress 试穿", "Result 结果"
 Link = tuple[str, int]
 
 
@@ -34,9 +38,11 @@ class Node:
 
 @dataclass(slots=True)
 class Graph:
-    """A workflow. note: shown in it. app: the widgets of app mode, (node, input)."""
+    """A workflow. note, note_zh: shown in it, in English and in Chinese. app: the widgets of app
+    mode, (node, input)."""
 
     note: str
+    note_zh: str
     nodes: dict[str, Node] = field(default_factory=dict[str, Node])
     app: tuple[tuple[str, str], ...] = ()
 
@@ -83,7 +89,15 @@ def garment_stages(graph: Graph, source: Link, category: str, lane: Lane = ONLY)
     """Loader's garment side: prepare, encode, read. One column."""
     suffix, row = lane.suffix, lane.row
     where = (lane.column, lane.group(GARMENT))
-    graph.add(f"prepare{suffix}", "OOTD_PrepareGarment", *where, row=row, image=source, size=SIZE)
+    graph.add(
+        f"prepare{suffix}",
+        "OOTD_PrepareGarment",
+        *where,
+        row=row,
+        image=source,
+        size=SIZE,
+        model=("load", 0),
+    )
     graph.add(
         f"encode{suffix}",
         "OOTD_GarmentEncoder",
@@ -119,6 +133,7 @@ def person_stages(
         image=source,
         size=SIZE,
         mode="auto",
+        model=("load", 0),
     )
     graph.add(
         *(f"parse{suffix}", "OOTD_HumanParser", column, group),

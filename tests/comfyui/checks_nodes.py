@@ -228,9 +228,10 @@ def check_the_loader_keeps_what_has_not_changed(inside: Inside) -> None:
     _refused(load, "swapped")
     weights.unlink()
     _refused(load, "unet_vton", "download")
-    _refused(lambda: load("nowhere"), "nowhere", "ootdiffusion")
+    _refused(lambda: load("nowhere"), "checkpoint", "nowhere", MINI, "ootdiffusion")
     validate = inside.nodes["OOTD_ModelLoader"].validate_inputs
-    assert "full body" in validate(checkpoint=MINI, variant="half body (hd)")
+    half = {"checkpoint": MINI, "variant": "half body (hd)", "weight_dtype": "auto"}
+    _refused(lambda: validate(**half), "full body")
 
 
 def check_wrong_sockets_are_named(inside: Inside) -> None:

@@ -43,6 +43,7 @@ class Inside:
     folder: Path
     reference: Path
     nodes: dict[str, Any]
+    held: tuple[Any, ...] = ()
 
     def module(self, name: str) -> Any:
         """A module of the pack, such as "nodes.pictures"."""
@@ -54,9 +55,11 @@ class Inside:
         return result.args
 
     def loaded(self) -> tuple[Any, ...]:
-        return self.call(
+        """The mini's networks; held, as ComfyUI's cached outputs would hold them."""
+        self.held = self.call(
             "OOTD_ModelLoader", checkpoint=MINI, variant=FULL_BODY, weight_dtype="auto"
         )
+        return self.held
 
     def mask(self, image: Any, **inputs: Any) -> tuple[Any, ...]:
         """Generate Try-On Mask with its defaults."""
@@ -134,8 +137,17 @@ class Inside:
         mask[:, 60:180, 40:150] = 1
         return person, mask, self.picture("1-upper-garment.png")
 
-    def run(self, prompt: dict[str, Any]) -> list[str]:
-        """Execute a prompt in API format; returns the error messages, none if it succeeded."""
+    def executor(self) -> Any:
+        """An executor of prompts, with its caches."""
+        import execution
+
+        return execution.PromptExecutor(_Server(), **_cache_options())
+
+    def run(self, prompt: dict[str, Any], executor: Any = None) -> list[str]:
+        """Execute a prompt in API format; returns the error messages, none if it succeeded.
+
+        executor: one that ran prompts before; a new one by default.
+        """
         import execution
 
         valid, problem, outputs, node_errors = asyncio.run(
@@ -143,7 +155,7 @@ class Inside:
         )
         if not valid:
             return [json.dumps([problem, node_errors])]
-        executor = execution.PromptExecutor(_Server(), **_cache_options())
+        executor = executor or self.executor()
         executor.execute(prompt, "test", {}, outputs)
         errors = [
             data["exception_message"].strip()

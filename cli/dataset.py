@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 import typer
 from PIL import Image
-from tqdm import tqdm
 
+from cli.progress import Progress
 from humanparse.preview import COLOURS
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import choose_device
@@ -45,13 +45,8 @@ def check_command(
     """
     height_and_width = parse_size(size)
     found = layout or layout_of(folder)
-    with tqdm(unit="pair", disable=None) as bar:
-
-        def on_pair(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        findings = check_dataset(folder, found, height_and_width, on_pair)
+    with Progress("pair", title="check") as bar:
+        findings = check_dataset(folder, found, height_and_width, bar.to)
     typer.echo(f"{folder}: {found}, for {size}\n\n{table(findings)}")
     for trouble, sentences in findings.troubles.items():
         if sentences:
@@ -93,11 +88,13 @@ def prepare_command(
         )
     person_networks = PersonNetworks(model, Variant.FULL_BODY, device=choose_device(device))
     failed: list[str] = []
-    for pair in tqdm(_unprepared(folder), unit="picture", disable=None):
-        try:
-            prepare(pair, person_networks, height_and_width)
-        except UnusableSample as error:
-            failed.append(str(error))
+    unprepared = _unprepared(folder)
+    with Progress("picture", len(unprepared), title="prepare") as bar:
+        for pair in bar.over(unprepared):
+            try:
+                prepare(pair, person_networks, height_and_width)
+            except UnusableSample as error:
+                failed.append(str(error))
     for sentence in failed:
         typer.echo(sentence, err=True)
     if failed:

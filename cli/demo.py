@@ -10,8 +10,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from tqdm import tqdm
 
+from cli.progress import Progress
 from ootd_core.categories import Category
 from ootd_core.checkpoints.locating import DEMO_SAMPLES
 from ootd_core.checkpoints.networks import choose_device
@@ -56,13 +56,16 @@ def demo_command(
     )
     lines: list[list[Picture]] = []
     seconds: dict[str, float] = {}
-    for sample in tqdm(load_samples(DEMO_SAMPLES), unit="person", disable=None):
-        result = tryon(sample.person, sample.garment, sample.category, options=options)
-        masked = overlay_mask(sample.person, np.asarray(result.mask, np.float32) / np.float32(255))
-        dressed = np.asarray(result.images[0])
-        lines.append([sample.person, sample.garment, masked, dressed, sample.truth])
-        for stage, spent in result.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + spent
+    samples = load_samples(DEMO_SAMPLES)
+    with Progress("picture", len(samples), title="demo") as bar:
+        for sample in bar.over(samples):
+            result = tryon(sample.person, sample.garment, sample.category, options=options)
+            hidden = np.asarray(result.mask, np.float32) / np.float32(255)
+            masked = overlay_mask(sample.person, hidden)
+            dressed = np.asarray(result.images[0])
+            lines.append([sample.person, sample.garment, masked, dressed, sample.truth])
+            for stage, spent in result.seconds.items():
+                seconds[stage] = seconds.get(stage, 0.0) + spent
     save_image(out, contact_sheet(lines))
     for stage, spent in seconds.items():
         typer.echo(f"{stage:>16}: {spent:6.1f} s")

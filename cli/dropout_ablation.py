@@ -17,6 +17,7 @@ import typer
 
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.guidance_sweep import full_scores
+from cli.progress import Progress
 from cli.train_mini import train_with_progress
 from mini.doll_latents import DollLatents, Phase
 from ootd_core.categories import Variant
@@ -100,16 +101,18 @@ def dropout_ablation_command(
     for dropout in dropouts:
         networks = load_networks(model, Variant.FULL_BODY)
         train(networks, latents, training, dropout, training_folder(out, model, training, dropout))
-        for scale, row in points.items():
-            scores = full_scores(
-                networks,
-                dolls,
-                features,
-                num_inference_steps=steps,
-                guidance_scale=scale,
-                mask_mode=MaskMode.ROBUST,
-            )
-            row.append(Point(value=dropout, scores=scores))
+        with Progress("doll", dolls * len(points), title=f"measure {dropout:g}") as bar:
+            for scale, row in points.items():
+                scores = full_scores(
+                    networks,
+                    dolls,
+                    features,
+                    num_inference_steps=steps,
+                    guidance_scale=scale,
+                    mask_mode=MaskMode.ROBUST,
+                    on_doll=lambda _doll, _pictures, bar=bar: bar.update(),
+                )
+                row.append(Point(value=dropout, scores=scores))
     for scale, row in points.items():
         typer.echo(f"guidance {scale:g}\n{sweep_table(SETTING, row)}\n")
         settings = {"model": model, "training": asdict(training), "dolls": dolls}

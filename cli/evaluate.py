@@ -15,11 +15,11 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cli.dataset import parse_size
 from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
+from cli.progress import Progress
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
@@ -166,7 +166,7 @@ def evaluate_dolls(
     """Measure on held-out dolls; print the table, write report.json, scores.png, sheet.png."""
     lines: list[list[Picture]] = []
     columns: list[str] = []
-    with tqdm(total=dolls, unit="doll", disable=None) as bar:
+    with Progress("doll", dolls, title="evaluate") as bar:
 
         def on_doll(doll: DollSample, pictures: dict[str, NDArray[np.uint8]]) -> None:
             bar.update()

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import typer
-from tqdm import tqdm
 
 from cli.demo import Picture, contact_sheet
+from cli.progress import Progress
 from ootd_core.categories import Category
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.checkpoints.writing import save_json
@@ -108,7 +108,7 @@ def measure_with_sheet(
     """Measure with a progress bar; also return a contact sheet of the first usable samples."""
     lines: list[list[Picture]] = []
     total = min(limit or len(dataset), len(dataset))
-    with tqdm(total=total, desc=title, unit="pair", disable=None) as bar:
+    with Progress("pair", total, title=title) as bar:
 
         def on_sample(result: DressedSample | Unusable) -> None:
             bar.update()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from cli.demo import Picture
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
+from cli.progress import Progress
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import Networks, choose_device, load_networks
@@ -55,7 +55,7 @@ def guidance_sweep_command(
     )
     networks = load_networks(model, Variant.FULL_BODY, device=device)
     points: list[Point] = []
-    with tqdm(total=dolls * len(scales), unit="doll", disable=None) as bar:
+    with Progress("doll", dolls * len(scales), title="guidance-sweep") as bar:
 
         def on_doll(_doll: DollSample, _pictures: dict[str, Picture]) -> None:
             bar.update()

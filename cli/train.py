@@ -15,9 +15,9 @@ import psutil
 import torch
 import typer
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from cli.demo import Picture, contact_sheet
+from cli.progress import Progress
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.datasets.open import Layout
@@ -97,17 +97,14 @@ def train(settings: TrainSettings, accelerator: Accelerator) -> Trained:
     """Train with a progress bar, and print where the result is."""
     leads = bool(accelerator.is_main_process)
     person_networks = PersonNetworks(settings.parts or settings.start, settings.variant)
-    trainer = Trainer(settings, accelerator, write_sheet=write_sheet, perception=person_networks)
-    with tqdm(
-        total=settings.steps,
-        initial=trainer.training.step,
-        unit="step",
-        disable=None if leads else True,
-    ) as bar:
+    with Progress("step", title="train", silent=not leads) as bar:
+        trainer = Trainer(
+            settings, accelerator, write_sheet=write_sheet, perception=person_networks
+        )
+        bar.begin(trainer.training.step, settings.steps)
 
-        def on_step(_step: int, _total: int, figures: dict[str, float]) -> None:
-            bar.set_postfix_str(f"loss {figures['loss']:.4f}, {memory()}", refresh=False)
-            bar.update()
+        def on_step(step: int, total: int, figures: dict[str, float]) -> None:
+            bar.to(step, total, f"loss {figures['loss']:.4f}, {memory()}")
 
         result = trainer.run(on_step)
     if leads:

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import torch
 import typer
-from tqdm import tqdm
 
+from cli.progress import Progress
 from mini.recipe import Stage, stages
 from ootd_core.requirements import require
 from ootd_core.training.loop import LoopSettings, Task, Training
@@ -49,17 +49,11 @@ def train_with_progress(
     name: of the bar; None is the folder's.
     """
     training = Training(task, settings, work)
-    with tqdm(
-        total=settings.steps,
-        initial=training.step,
-        desc=name or work.name,
-        unit="step",
-        disable=None,
-    ) as bar:
+    with Progress("step", settings.steps, title=name or work.name) as bar:
+        bar.begin(training.step, settings.steps)
 
-        def on_step(_step: int, _total: int, figures: dict[str, float]) -> None:
-            bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
-            bar.update()
+        def on_step(step: int, total: int, figures: dict[str, float]) -> None:
+            bar.to(step, total, f"loss {figures['loss']:.4f}")
 
         training.run(on_step)
     training.load_ema_weights()

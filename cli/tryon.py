@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 from torch import Tensor
-from tqdm import tqdm
 
+from cli.progress import Progress
 from ootd_core.categories import Category, Variant, check_category
 from ootd_core.checkpoints.locating import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
@@ -104,11 +104,10 @@ def tryon_command(
     tryon = TryOn.from_pretrained(model, variant).to(choose_device(device), DTYPES[dtype])
     if lora is not None:
         tryon.load_lora(lora)
-    with tqdm(unit="step", disable=None) as bar:
+    with Progress("step", title="tryon") as bar:
 
         def on_step(step: int, total: int, _latents: Tensor) -> None:
-            bar.total = total
-            bar.update(step - bar.n)
+            bar.to(step, total)
 
         result = tryon(
             picture,

@@ -6,6 +6,7 @@ viton_hd, dress_code, folder, dolls
               the layouts, each described at the top of its module
 pairs_file, label_maps, keypoints
               lists of pairs; label maps as ATR; joints as [18, 3] in pixels
+file_names    files under the names of a list, whatever their capitals and endings
 photographs   a listing of pairs as a data set
 usable_samples
               the samples that can be used; the others are counted and reported

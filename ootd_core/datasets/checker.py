@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..categories import Category
 from .open import Layout, list_pairs
-from .pairs_file import PAIRINGS, SPLITS, Pairing, Split
+from .pairs_file import PAIRINGS, SPLITS, Pairing, Split, UnreadableList
 from .photographs import SHAPE_TOLERANCE, Listing, Pair, check_shape, read_picture
 from .sample import FileMissing, UnusableSample, WrongSize
 
@@ -25,6 +25,7 @@ OnPair = Callable[[int, int], None]
 class Trouble(StrEnum):
     """What can be wrong with a data set."""
 
+    LIST = "lists that cannot be read"
     LISTING = "left out of the lists"
     MISSING = "missing"
     UNREADABLE = "unreadable"
@@ -93,13 +94,21 @@ def check_dataset(
 def _listings(
     path: Path, layout: Layout, findings: Findings
 ) -> dict[tuple[Split, Pairing], Listing]:
-    """Return the listing of each split and pairing; warn of a split without a list."""
+    """Return the listing of each split and pairing; warn of a split without a list.
+
+    A list that is there and cannot be read is a trouble: a training would stop at it.
+    """
     listings: dict[tuple[Split, Pairing], Listing] = {}
     errors: list[ValueError | FileNotFoundError] = []
     for split in SPLITS:
         for pairing in PAIRINGS:
             try:
                 listing = list_pairs(path, layout, split, pairing)
+            except UnreadableList as error:
+                errors.append(error)
+                if str(error) not in findings.troubles[Trouble.LIST]:
+                    findings.troubles[Trouble.LIST].append(str(error))
+                continue
             except (ValueError, FileNotFoundError) as error:
                 errors.append(error)
                 if pairing == "paired":

@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 
 from ..categories import Category
+from .file_names import FileNames
 from .keypoints import read_dress_code
 from .label_maps import ATR, read_label_map
-from .pairs_file import Pairing, Split, find_pairs_file, read_pairs
+from .pairs_file import Pairing, Split, UnreadableList, find_pairs_file, read_pairs
 from .photographs import Listing, Pair
 
 FOLDERS = {
@@ -51,6 +52,7 @@ def list_dress_code(
     complaints: dict[str, None] = {}
     for category in present if categories is None else [c for c in present if c in categories]:
         folder = root / FOLDERS[category]
+        files = _Folders(folder)
         own = find_pairs_file(folder, split, pairing)
         found = own or find_pairs_file(root, split, pairing)
         if found is None:
@@ -63,13 +65,15 @@ def list_dress_code(
         for row in listed.rows:
             number = list(FOLDERS).index(category)
             if own or row.label == number:
-                pairs.append(_pair(folder, category, row.person, row.garment, pairing))
+                pairs.append(files.pair(category, row.person, row.garment, pairing))
             elif row.label is None or row.label >= len(FOLDERS):
                 what = "nothing" if row.label is None else row.label
                 complaints[
                     f"{found} has {what} in the third column for {row.person}, where a root's "
                     "list needs 0 (upper), 1 (lower) or 2 (dress)."
                 ] = None
+    if complaints and not pairs:
+        raise UnreadableList(next(iter(complaints)))
     if pairing == "unpaired":
         pairs = [pair for pair in pairs if not pair.worn]
     if not pairs:
@@ -84,15 +88,23 @@ def list_dress_code(
     )
 
 
-def _pair(folder: Path, category: Category, person: str, garment: str, pairing: Pairing) -> Pair:
-    stem, garment_stem = (Path(name).stem.rpartition("_")[0] for name in (person, garment))
-    name = f"{category}-{stem}"
-    return Pair(
-        name=name if pairing == "paired" else f"{name}+{garment_stem}",
-        category=category,
-        person=folder / "images" / person,
-        garment=folder / "images" / garment,
-        labels=folder / "label_maps" / f"{stem}_4.png",
-        keypoints=folder / "keypoints" / f"{stem}_2.json",
-        worn=stem == garment_stem,
-    )
+class _Folders:
+    """The files of a category."""
+
+    def __init__(self, folder: Path) -> None:
+        self.images = FileNames(folder / "images")
+        self.labels = FileNames(folder / "label_maps")
+        self.keypoints = FileNames(folder / "keypoints")
+
+    def pair(self, category: Category, person: str, garment: str, pairing: Pairing) -> Pair:
+        stem, garment_stem = (Path(name).stem.rpartition("_")[0] for name in (person, garment))
+        name = f"{category}-{stem}"
+        return Pair(
+            name=name if pairing == "paired" else f"{name}+{garment_stem}",
+            category=category,
+            person=self.images.picture(person),
+            garment=self.images.picture(garment),
+            labels=self.labels.place(f"{stem}_4.png"),
+            keypoints=self.keypoints.place(f"{stem}_2.json"),
+            worn=stem == garment_stem,
+        )

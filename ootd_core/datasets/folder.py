@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from ..categories import Category
+from .file_names import ENDINGS, FileNames
 from .keypoints import read_openpose
 from .label_maps import ATR, read_label_map
 from .pairs_file import SPLITS, Pairing, Split
 from .photographs import Listing, Pair
-
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
 
 def is_folder(root: Path) -> bool:
@@ -85,14 +84,15 @@ def _pairs(folder: Path, category: Category, pairing: Pairing, complaints: list[
         complaints.append(f"{folder / have / name} has no {lack} picture of the same name.")
     names = sorted(people.keys() & garments.keys())
     others = names[1:] + names[:1] if pairing == "unpaired" else names
+    labels, keypoints = FileNames(folder / "labels"), FileNames(folder / "keypoints")
     return [
         Pair(
             name=f"{category}-{name}" if name == other else f"{category}-{name}+{other}",
             category=category,
             person=people[name],
             garment=garments[other],
-            labels=_optional(label_map_of(people[name])),
-            keypoints=_optional(keypoints_of(people[name])),
+            labels=labels.find(label_map_of(people[name]).name),
+            keypoints=keypoints.find(keypoints_of(people[name]).name),
             worn=name == other,
         )
         for name, other in zip(names, others, strict=True)
@@ -110,7 +110,3 @@ def _pictures(folder: Path, complaints: list[str]) -> dict[str, Path]:
         if first is not path:
             complaints.append(f"{path} has the same name as {first.name} and is left out.")
     return pictures
-
-
-def _optional(path: Path) -> Path | None:
-    return path if path.is_file() else None

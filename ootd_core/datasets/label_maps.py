@@ -48,8 +48,8 @@ INDEX_MODES = ("P", "L", "1")  # Pillow's names for palette, grey and black-and-
 def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
     """Read a label map uint8 [H, W] and translate its values to ATR by `table`.
 
-    Raises UnusableSample, naming the file, for one that is missing, damaged, coloured, or holds
-    a value that the table does not have.
+    Raises UnusableSample, naming the file, for one that is missing, damaged, coloured, of 16 bits,
+    or holds a value that the table does not have.
     """
     if not path.is_file():
         raise FileMissing(f"There is no label map at {path}.")
@@ -61,7 +61,8 @@ def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
         raise UnusableSample(f"{path} cannot be decoded ({error}).") from error
     if mode not in INDEX_MODES:
         raise UnusableSample(
-            f"{path} is a colour picture ({mode}): a label map holds one index per pixel."
+            f"{path} is {_kind(mode)}: a label map holds one index per pixel, in 8 bits; save it "
+            "as a palette or grey PNG of the indices themselves."
         )
     values = indices.astype(np.uint8)
     if values.max(initial=0) >= len(table):
@@ -69,3 +70,14 @@ def read_label_map(path: Path, table: tuple[Label, ...]) -> NDArray[np.uint8]:
             f"{path} holds the value {values.max()}, but the last label is {len(table) - 1}."
         )
     return np.array(table, np.uint8)[values]
+
+
+def _kind(mode: str) -> str:
+    """What a picture of a mode that holds no labels is."""
+    if mode.startswith("I;16"):
+        return f"a grey picture of 16 bits ({mode})"
+    if mode in ("I", "F"):
+        return f"a grey picture of 32 bits ({mode})"
+    if mode in ("LA", "La", "PA"):
+        return f"a picture with transparency ({mode})"
+    return f"a colour picture ({mode})"

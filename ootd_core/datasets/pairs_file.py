@@ -12,6 +12,14 @@ Pairing = Literal["paired", "unpaired"]
 
 SPLITS: tuple[Split, ...] = ("train", "test")
 PAIRINGS: tuple[Pairing, ...] = ("paired", "unpaired")
+EXPECTED = (
+    "each line must hold the file names of a person and a garment and, if need be, a category "
+    "number, separated by blanks, as UTF-8 text"
+)
+
+
+class UnreadableList(ValueError):  # noqa: N818 - it is the list that is wrong
+    """A list that is there and yields no pair; the message says what was found and expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,12 +43,16 @@ class PairsFile:
 def read_pairs(path: Path) -> PairsFile:
     """Read lines of two or three columns, separated by blanks; empty lines at the end do not count.
 
-    Raises ValueError for a file that is not text or holds no pair.
+    Raises UnreadableList for a file that is not UTF-8 text or holds no pair.
     """
+    content = path.read_bytes()
     try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file.") from error
+        raise _unreadable(path, _encoding(content)) from error
+    if "\0" in text:
+        raise _unreadable(path, _encoding(content))
+    lines = text.rstrip().splitlines()
     rows: dict[Row, int] = {}
     complaints: list[str] = []
     for number, line in enumerate(lines, start=1):
@@ -53,7 +65,7 @@ def read_pairs(path: Path) -> PairsFile:
         else:
             rows[row] = number
     if not rows:
-        raise ValueError(f"{path} lists no pair of a person and a garment.")
+        raise _unreadable(path, _columns(lines))
     return PairsFile(path=path, rows=tuple(rows), complaints=tuple(complaints))
 
 
@@ -65,6 +77,34 @@ def find_pairs_file(folder: Path, split: Split, pairing: Pairing) -> Path | None
     named = folder / f"{split}_pairs_{pairing}.txt"
     plain = folder / f"{split}_pairs.txt"
     return next((path for path in (named, plain) if path.is_file()), None)
+
+
+def _unreadable(path: Path, found: str) -> UnreadableList:
+    return UnreadableList(f"{path} lists no pair: it {found}, but {EXPECTED}.")
+
+
+def _encoding(content: bytes) -> str:
+    """What a file is that is no UTF-8 text."""
+    half = len(content[:200]) // 2
+    zeros = max(content[:200:2].count(0), content[1:200:2].count(0))
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or zeros > half // 2:
+        return "is text in UTF-16 (saved as 'Unicode')"
+    return "is not text in UTF-8"
+
+
+def _columns(lines: list[str]) -> str:
+    """What the lines of a list without a pair hold."""
+    first = next((line.strip() for line in lines if line.strip()), None)
+    if first is None:
+        return "is empty"
+    shown = f"'{first[:60]}'"
+    columns = len(first.split())
+    mark = next((mark for mark in ",;|" if mark in first), None)
+    if columns == 1 and mark is not None:
+        return f"has columns separated by '{mark}' ({shown})"
+    if columns == 3:
+        return f"has a third column that is no number ({shown})"
+    return f"has {columns} column{'s' if columns > 1 else ''} ({shown})"
 
 
 def _row(line: str) -> Row | None:

@@ -8,7 +8,7 @@
 
 Other folders (cloth-mask, agnostic-v3.2, agnostic-mask, image-densepose, ...) are not needed:
 masks are drawn by the code of inference. In copies of the data set folder names may have other
-capitals, `_` for `-`, and no version.
+capitals, `_` for `-`, and no version, and pictures another ending than the lists say.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from ..categories import Category
+from .file_names import FileNames
 from .keypoints import read_openpose
 from .label_maps import VITON_HD_TO_ATR, read_label_map
 from .pairs_file import Pairing, PairsFile, Split, find_pairs_file, read_pairs
@@ -57,7 +58,7 @@ def list_viton_hd(
         )
     listed = read_pairs(found)
     folder = root / split
-    image, cloth, labels, keypoints = (_folder(folder, what) for what in FOLDERS)
+    image, cloth, labels, keypoints = (FileNames(_folder(folder, what)) for what in FOLDERS)
     pairs: dict[tuple[str, str], Pair] = {}
     for person, garment in _combinations(listed, pairing):
         stem = Path(person).stem
@@ -65,10 +66,10 @@ def list_viton_hd(
         pairs[person, garment] = Pair(
             name=stem if pairing == "paired" else f"{stem}+{Path(garment).stem}",
             category=Category.UPPER,
-            person=image / person,
-            garment=cloth / garment,
-            labels=labels / f"{stem}.png",
-            keypoints=keypoints / f"{stem}_keypoints.json",
+            person=image.picture(person),
+            garment=cloth.picture(garment),
+            labels=labels.place(f"{stem}.png"),
+            keypoints=keypoints.place(f"{stem}_keypoints.json"),
             worn=worn,
         )
     return Listing(

@@ -10,6 +10,7 @@ latents, latent_cache
               a sample encoded, and kept on disk
 loop          optimise, average, log, save, resume: shared by all trainings
 states, log   what the loop saves to resume from, and its CSV log
+lock          one training at a time in a folder
 muon          an optimizer for small networks
 validation    people of the test split dressed on the way
 publishing    checkpoints in the published layout

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from .lock import FolderLock
 from .log import Log
 from .muon import Muon, split
 from .states import States, read_progress, read_tensors
@@ -130,7 +131,9 @@ class Training:
         """accelerator: joins several processes; every one needs the same weights at the start and
         the same folder. identity: JSON values that a resumed run must share with the saved one.
 
-        Raises ValueError if a saved state has another identity.
+        Raises ValueError, one sentence, if a saved state has another identity or other networks,
+        if all states are damaged, or if another training is at work in the folder. The folder is
+        this training's own until `run` ends, or `close` is called.
         """
         self.task = task
         self.settings = settings
@@ -158,22 +161,45 @@ class Training:
         )  # small fp16 gradients would vanish
         self.states = States(folder / "states", total_limit=settings.checkpoints_total_limit)
         self.log = Log(folder / "log.csv")
-        self._resume()
+        self.lock = FolderLock(folder)
+        if self.process == 0:
+            self.lock.acquire()
+        try:
+            self._resume()
+        except BaseException:
+            self.lock.release()
+            raise
 
     def run(self, on_step: OnStep | None = None, *, until: int | None = None) -> None:
-        """Train to the settings' last step, or to `until`; `on_step` may raise to stop."""
-        last = min(until or self.settings.steps, self.settings.steps)
+        """Train to the settings' last step, or to `until`; `on_step` may raise to stop.
+
+        Raises FloatingPointError if the loss or the weights are no longer finite, and WriteError if
+        the disk is full.
+        """
+        try:
+            self._run(on_step, min(until or self.settings.steps, self.settings.steps))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let others train in the folder."""
+        self.lock.release()
+
+    def _run(self, on_step: OnStep | None, last: int) -> None:
         started, first = time.monotonic(), self.step
         while self.step < last:
             figures = self._one_step()
             self.step += 1
             seconds = (time.monotonic() - started) / (self.step - first)
             due = self.step % self.settings.logging_steps == 0 or self.step == last
+            saves = self.step % self.settings.save_every == 0 or self.step == last
+            if saves and not self._is_finite():  # nothing of such weights is to be kept
+                raise self._divergence("some weights are no longer finite", self.step)
             if due and self.process == 0:
                 self.log.append({"step": self.step, "seconds_per_step": seconds, **figures})
             if on_step is not None:  # before the state: what a kill loses here is done again
                 on_step(self.step, self.settings.steps, figures)
-            if self.step % self.settings.save_every == 0 or self.step == last:
+            if saves:
                 self.save()
 
     def _one_step(self) -> dict[str, float]:
@@ -183,13 +209,12 @@ class Training:
                 group["lr"] = learning_rate
         figures = self.gradients()
         if not math.isfinite(figures["loss"]):
-            raise FloatingPointError(
-                f"The loss is {figures['loss']} at step {self.step}; lower the learning rate "
-                f"({learning_rate:.1e}) and resume from {self.states.newest() or 'the start'}."
-            )
+            raise self._divergence(f"the loss is {figures['loss']}", self.step + 1)
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.max_grad_norm)
+        if not self.scaler.is_enabled() and not math.isfinite(norm):  # a scaler skips such a step
+            raise self._divergence(f"the gradients' norm is {float(norm)}", self.step + 1)
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
         self.scaler.update()
@@ -204,6 +229,18 @@ class Training:
             "learning_rate": learning_rate,
             **figures,
         }
+
+    def _divergence(self, what: str, step: int) -> FloatingPointError:
+        newest = self.states.newest()
+        start = "the start" if newest is None else newest.name
+        return FloatingPointError(
+            f"{what} at step {step} of the training in {self.folder} (learning rate "
+            f"{self.settings.learning_rate_at(step - 1):.1e}), which goes on from {start} when it "
+            "is run again"
+        )
+
+    def _is_finite(self) -> bool:
+        return all(bool(value.isfinite().all()) for value in self.parameters.values())
 
     def gradients(self) -> dict[str, float]:
         """Compute this step's gradients, the mean over all its batches; return the mean figures.
@@ -275,8 +312,9 @@ class Training:
         if state is not None:
             progress = read_progress(state)
             self._check_identity(progress["identity"])
-            self.step = progress["step"]
             weights, averages = read_tensors(state, "weights"), read_tensors(state, "ema")
+            self._check_networks(weights)
+            self.step = progress["step"]
             with torch.no_grad():
                 for key, parameter in self.parameters.items():
                     parameter.copy_(weights[key])
@@ -300,6 +338,14 @@ class Training:
             if any(parameter is own for group in optimizer.param_groups for own in group["params"])
         )
         return owner.state[parameter]
+
+    def _check_networks(self, saved: Mapping[str, Tensor]) -> None:
+        shapes = {key: value.shape for key, value in self.parameters.items()}
+        if {key: value.shape for key, value in saved.items()} != shapes:
+            raise ValueError(
+                f"The training in {self.folder} began with networks of other sizes: start from the "
+                "same ones, or train in another folder."
+            )
 
     def _check_identity(self, saved: Mapping[str, Any]) -> None:
         for name in sorted({*saved, *self.identity}):

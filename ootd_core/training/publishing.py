@@ -36,16 +36,23 @@ def copy_parts(parts: Path, out: Path) -> None:
 def publish(
     out: Path, networks: Networks, step: int, *, dtype: torch.dtype, total_limit: int
 ) -> Path:
-    """Write both UNets as checkpoint `step`, keep the `total_limit` newest; return its folder."""
+    """Write both UNets as checkpoint `step`, keep the `total_limit` newest; return its folder.
+
+    Raises WriteError, one sentence, if the disk is full; nothing unfinished is left then.
+    """
     variant = networks.variant
     place = unet_folder(out, Part.TRYON_UNET, variant, step).parent
     unfinished = place.with_name(f".{place.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    for part, unet in (
-        (Part.OUTFITTING_UNET, networks.outfitting_unet),
-        (Part.TRYON_UNET, networks.tryon_unet),
-    ):
-        save_part(unfinished / UNET_FOLDERS[part], unet, dtype=dtype)
+    try:
+        for part, unet in (
+            (Part.OUTFITTING_UNET, networks.outfitting_unet),
+            (Part.TRYON_UNET, networks.tryon_unet),
+        ):
+            save_part(unfinished / UNET_FOLDERS[part], unet, dtype=dtype)
+    except BaseException:  # half a checkpoint on a full disk helps nobody
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     shutil.rmtree(place, ignore_errors=True)
     os.replace(unfinished, place)
     for old in published_steps(out, variant)[:-total_limit]:

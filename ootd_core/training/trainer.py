@@ -16,6 +16,7 @@ import torch
 
 from ..categories import CATEGORIES
 from ..checkpoints.networks import DTYPES
+from ..checkpoints.whole_files import check_target
 from ..checkpoints.writing import save_json
 from ..datasets.open import open_dataset
 from ..datasets.pairs_file import Split
@@ -24,6 +25,7 @@ from ..datasets.sample import TryOnDataset
 from ..latents import SCALE
 from .curves import TensorBoard, draw_curves, rolling_mean
 from .data import DataOptions, DatasetLatents
+from .lock import check_free
 from .log import Log
 from .loop import OnStep, Training
 from .lora import Adapters
@@ -74,7 +76,7 @@ class Trainer:
         self.accelerator = accelerator
         self.write_sheet = write_sheet
         self.leads: bool = accelerator.is_main_process
-        _check_out(settings)
+        _check_out(settings, leads=self.leads)
         loop = settings.loop(processes=accelerator.num_processes)
         dataset = self._dataset("train", perception)
         self.networks = load_start(
@@ -109,10 +111,14 @@ class Trainer:
         self.validation_log = Log(settings.work / "validation.csv")
         self.validation: Validation | None = None
         if self.leads:
-            copy_parts(settings.parts or settings.start, settings.out)
-            save_json(settings.work / "settings.json", settings.record())
-            self.validation_log.forget_after(self.training.step)
-            self.validation = self._validation(perception)
+            try:
+                copy_parts(settings.parts or settings.start, settings.out)
+                save_json(settings.work / "settings.json", settings.record())
+                self.validation_log.forget_after(self.training.step)
+                self.validation = self._validation(perception)
+            except BaseException:
+                self.training.close()
+                raise
 
     def run(self, on_step: OnStep | None = None) -> Trained:
         """Train to the last step; `on_step` is called after each, and may raise to stop."""
@@ -246,8 +252,11 @@ class Trainer:
         )
 
 
-def _check_out(settings: TrainSettings) -> None:
-    """Raise ValueError for a folder that the training would overwrite."""
+def _check_out(settings: TrainSettings, *, leads: bool) -> None:
+    """Raise ValueError for a folder that the training would overwrite, or that is in use.
+
+    Raises WriteError for one that cannot be written to.
+    """
     out = settings.out.resolve()
     for name in ("start", "parts"):
         place: Path | None = getattr(settings, name)
@@ -259,3 +268,7 @@ def _check_out(settings: TrainSettings) -> None:
             f"out is {settings.out}, which holds a checkpoint of {settings.variant} that was not "
             "trained there: choose another out."
         )
+    if leads:
+        for place in (settings.work / "settings.json", settings.latents / "latents"):
+            check_target(place)
+        check_free(settings.work)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ootd_core.categories import Category
 from ootd_core.datasets.checker import Findings, Group, Trouble, check_dataset
@@ -146,6 +147,36 @@ def test_a_split_that_is_not_there_is_warned_of(tmp_path: Path) -> None:
     assert findings.good and findings.pairs == {TEST: 2, UNPAIRED: 2}
     (warning,) = findings.warnings
     assert warning.startswith("No train set: ") and "train_pairs.txt" in warning
+
+
+@pytest.mark.parametrize("content", [b"", b"a.jpg,b.jpg\n", "a b\n".encode("utf-16"), b"a b 0 x\n"])
+def test_a_list_that_is_there_and_cannot_be_read_is_a_trouble(content: bytes, tree: Path) -> None:
+    (tree / "train_pairs.txt").write_bytes(content)
+    findings = check(tree)
+    kind, text = the_trouble(findings)
+    assert kind is Trouble.LIST and "train_pairs.txt lists no pair" in text
+    assert findings.pairs == {TEST: 2, UNPAIRED: 2} and not findings.warnings
+
+
+def test_a_root_list_without_categories_is_a_trouble(tmp_path: Path) -> None:
+    tree = write_dress_code(tmp_path, own_lists=False)
+    path = tree / "train_pairs.txt"
+    path.write_text("\n".join(line.rpartition(" ")[0] for line in path.read_text().splitlines()))
+    kind, text = the_trouble(check(tree, Layout.DRESS_CODE))
+    assert kind is Trouble.LIST and "has nothing in the third column for 000000_0.jpg" in text
+
+
+def test_pictures_with_other_endings_and_capitals_are_found(tree: Path) -> None:
+    cloth, image = tree / "train/cloth/00000_00.jpg", tree / "test/image/00003_00.jpg"
+    Image.open(cloth).save(cloth.with_suffix(".png"))
+    cloth.unlink()
+    image.rename(image.with_name("00003_00.JPG"))
+    labels = tree / "test/image-parse-v3/00003_00.png"
+    labels.rename(labels.with_suffix(".PNG"))
+    other = tree / "test/image/00004_00.jpg"
+    other.rename(other.with_suffix(".jpeg"))
+    findings = check(tree)
+    assert findings.good and findings.pairs == {TRAIN: 3, TEST: 2, UNPAIRED: 2}
 
 
 def test_what_a_folder_leaves_to_the_networks_is_counted(tmp_path: Path) -> None:

@@ -49,7 +49,13 @@ def test_what_is_no_label_map_is_named(tmp_path: Path) -> None:
     ):
         read_label_map(path, ATR)
     Image.new("RGB", (8, 8)).save(path)
-    with pytest.raises(UnusableSample, match=r"map\.png is a coloured picture \(RGB\)"):
+    with pytest.raises(UnusableSample, match=r"map\.png is a colour picture \(RGB\): .* as a pal"):
+        read_label_map(path, ATR)
+    Image.fromarray(np.full((8, 8), 4, np.uint16)).save(path)
+    with pytest.raises(UnusableSample, match=r"map\.png is a grey picture of 16 bits"):
+        read_label_map(path, ATR)
+    Image.new("LA", (8, 8)).save(path)
+    with pytest.raises(UnusableSample, match=r"map\.png is a picture with transparency \(LA\)"):
         read_label_map(path, ATR)
     path.write_bytes(b"not a picture")
     with pytest.raises(UnusableSample, match=r"map\.png cannot be decoded"):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ootd_core.datasets.pairs_file import Row, find_pairs_file, read_pairs
+from ootd_core.datasets.pairs_file import Row, UnreadableList, find_pairs_file, read_pairs
 
 
 def test_two_or_three_columns(tmp_path: Path) -> None:
@@ -26,18 +26,26 @@ def test_each_line_that_is_left_out_is_named(tmp_path: Path) -> None:
     assert "is empty" in lines[0] and "repeats line 1" in lines[2]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"alone\n"])
-def test_a_list_without_pairs_is_refused(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf\n\n", "is empty"),
+        (b"alone\n", r"has 1 column \('alone'\)"),
+        (b"a.jpg,b.jpg\n", r"has columns separated by ',' \('a\.jpg,b\.jpg'\)"),
+        (b"a.jpg b.jpg 0 x\n", r"has 4 columns \('a\.jpg b\.jpg 0 x'\)"),
+        (b"a.jpg b.jpg upper\n", "has a third column that is no number"),
+        ("a.jpg b.jpg\n".encode("utf-16"), "is text in UTF-16"),
+        ("a.jpg b.jpg\n".encode("utf-16-le"), "is text in UTF-16"),
+        (b"\xff\xd8\xff\xe0", "is not text in UTF-8"),
+    ],
+)
+def test_a_list_without_pairs_says_what_it_holds(
+    content: bytes, found: str, tmp_path: Path
+) -> None:
     path = tmp_path / "pairs.txt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"pairs\.txt lists no pair"):
-        read_pairs(path)
-
-
-def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.txt"
-    path.write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(ValueError, match="not a text file"):
+    with pytest.raises(UnreadableList, match=rf"pairs\.txt lists no pair: it {found}.*, but each"):
         read_pairs(path)
 
 

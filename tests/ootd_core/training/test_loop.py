@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,69 @@ def test_the_rate_rises_and_falls() -> None:
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="loss is nan at step 0"):
+    with pytest.raises(
+        FloatingPointError, match=r"loss is nan at step 1 .* goes on from the start"
+    ):
         Training(Line(scale=float("nan")), settings(), tmp_path).run()
+
+
+def test_gradients_that_are_no_numbers_stop_the_training(tmp_path: Path) -> None:
+    task = Line()
+    Training(task, settings(), tmp_path).run(until=10)
+    training = Training(task, settings(), tmp_path)
+    task.layer.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(
+        FloatingPointError, match=r"norm is (inf|nan) at step 11 .* from step-00000"
+    ):
+        training.run()
+    assert task.layer.weight.isfinite().all()
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    task = Line()
+
+    def spoil(step: int, _total: int, _figures: dict[str, float]) -> None:
+        if step == 19:  # what the loss of the last batch cannot tell
+            task.loss = lambda _step: (task.layer.bias.sum() * 0, {})  # type: ignore[method-assign]
+            with torch.no_grad():
+                task.layer.weight.fill_(float("inf"))
+
+    with pytest.raises(FloatingPointError, match="weights are no longer finite at step 20"):
+        Training(task, settings(), tmp_path).run(spoil)
+    assert [path.name for path in (tmp_path / "states").iterdir()] == ["step-00000010"]
+
+
+def test_a_damaged_state_is_named_and_the_one_before_it_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeps_two = settings(checkpoints_total_limit=2)
+    whole = Line()
+    Training(whole, keeps_two, tmp_path).run()
+    newest = tmp_path / "states" / "step-00000030"
+    (newest / "exp_avg.safetensors").unlink()
+    resumed = Line()
+    training = Training(resumed, keeps_two, tmp_path)
+    assert training.step == 20
+    assert "step-00000030 is damaged: its exp_avg.safetensors is missing" in caplog.text
+    training.run()
+    assert torch.equal(whole.layer.weight, resumed.layer.weight)
+    assert (newest / "exp_avg.safetensors").is_file()
+
+
+def test_two_trainings_cannot_share_a_folder(tmp_path: Path) -> None:
+    first = Training(Line(), settings(), tmp_path)
+    first.log.append({"step": 99})
+    with pytest.raises(ValueError, match=rf"process {os.getpid()} on .* at work in {tmp_path}"):
+        Training(Line(), settings(), tmp_path)
+    assert first.log.rows() == [{"step": 99.0}]
+    first.run(until=10)
+    assert Training(Line(), settings(), tmp_path).step == 10
+
+
+def test_networks_of_another_size_are_refused(tmp_path: Path) -> None:
+    Training(Line(), settings(), tmp_path).run(until=10)
+    with pytest.raises(ValueError, match="began with networks of other sizes"):
+        Training(Layers(), settings(), tmp_path)
 
 
 @pytest.mark.parametrize(

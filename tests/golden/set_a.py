@@ -147,9 +147,9 @@ def check_pipeline(case: Case) -> Iterator[Measure]:
     tensors, entry = case.tensors, case.entry
     request = _request(
         case,
-        steps=entry["steps"],
-        guidance=entry["image_guidance_scale"],
-        samples=entry["num_images_per_prompt"],
+        num_inference_steps=entry["steps"],
+        guidance_scale=entry["image_guidance_scale"],
+        num_images_per_prompt=entry["num_images_per_prompt"],
     )
     pipeline = TryOnPipeline(networks)
     latents_per_step: list[Tensor] = []
@@ -188,9 +188,9 @@ def check_call(case: Case) -> Iterator[Measure]:
     entry = case.entry
     request = _request(
         case,
-        steps=entry["steps"],
-        guidance=entry["image_scale"],
-        samples=entry["num_samples"],
+        num_inference_steps=entry["steps"],
+        guidance_scale=entry["image_scale"],
+        num_images_per_prompt=entry["num_samples"],
         seed=entry["seed"],
     )
     images = TryOnPipeline(case.networks(torch.channels_last))(request)

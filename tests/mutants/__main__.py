@@ -10,7 +10,6 @@ The working tree is only read.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import shutil
 import sys
@@ -22,18 +21,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.trial import FAILED, PASSED, ROOT, STUCK, process_context, run_tests
 
-ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "output")
-PRELOADED = (
-    "cv2", "pytest", "hypothesis", "scipy.stats", "transformers.models.clip.modeling_clip",
-    "diffusers.models.unets.unet_2d_condition", "diffusers.models.autoencoders.autoencoder_kl",
-    "diffusers.schedulers", "torchmetrics.image", "accelerate", "PIL.Image",
-)  # fmt: skip
-"""Imported once and inherited by every run, where processes can be forked."""
-PASSED, FAILED, STUCK = 0, 1, -1
-"""pytest's exit codes, and ours for a run that was stopped. Others (2 to 5) mean that no test ran,
-but for 2, which a fault that breaks an import gives."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     if problems:
         return _refused("\n".join(problems))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    context = _context()
+    context = process_context()
     with tempfile.TemporaryDirectory() as folder:
         trees: SimpleQueue[Path] = SimpleQueue()
         for number in range(given.jobs):
@@ -61,14 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
             begun = time.monotonic()
             try:
                 with fault.applied(tree):
-                    code = _run(context, tree, fault.tests, given.timeout)
+                    code = run_tests(context, tree, fault.tests, given.timeout)
             finally:
                 trees.put(tree)
             return fault, code, time.monotonic() - begun
 
         tree = trees.get()
         named = sorted({test for fault in chosen for test in fault.tests})
-        code = _run(context, tree, named, given.timeout * len(chosen))
+        code = run_tests(context, tree, named, given.timeout * len(chosen))
         trees.put(tree)
         if code != PASSED:
             return _refused(
@@ -94,46 +84,6 @@ def _reported(results: Iterable[tuple[Fault, int, float]], count: int) -> int:
     if unclear:
         return _refused(f"No test ran for {', '.join(unclear)}: mend their row in faults.py.")
     return 1 if survivors else 0
-
-
-def _run(
-    context: multiprocessing.context.BaseContext, tree: Path, tests: Iterable[str], timeout: float
-) -> int:
-    """Run tests in a tree, in a process of its own; return pytest's exit code."""
-    process = context.Process(target=_pytest, args=(tree, list(tests)))  # pyright: ignore
-    process.start()
-    process.join(timeout)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        return STUCK
-    return int(process.exitcode)
-
-
-def _pytest(tree: Path, tests: list[str]) -> None:
-    """Run in the new process: forget the tree that this file came from, and test the other one."""
-    ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
-    for name in [name for name in sys.modules if name.split(".")[0] in ours]:
-        del sys.modules[name]
-    sys.path[:] = [place for place in sys.path if Path(place or os.getcwd()).resolve() != ROOT]
-    sys.dont_write_bytecode = True  # a file changed within a second would be taken for the old one
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    os.chdir(tree)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    import pytest
-
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={tree}", *tests])
-    os._exit(int(code))
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    return context
 
 
 def _is_meant(fault: Fault, names: list[str]) -> bool:

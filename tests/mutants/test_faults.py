@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import ROOT, main
+from tests.mutants.__main__ import main
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.trial import ROOT
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

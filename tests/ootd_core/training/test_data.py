@@ -213,4 +213,5 @@ def test_a_draw_is_its_sample_encoded_behind_its_mask() -> None:
         category=sample.category,
     )
     for name in ("garment", "agnostic", "target", "prompt"):
-        assert torch.allclose(getattr(draw.latents, name), getattr(wanted, name), atol=1e-5), name
+        one, other = getattr(draw.latents, name), getattr(wanted, name)
+        assert torch.allclose(one, other, rtol=2e-3, atol=1e-3), name  # kept in half precision

@@ -5,7 +5,6 @@ Against the headless UNet, inside a real ComfyUI: tests/comfyui/checks_equality.
 """
 
 from collections.abc import Generator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,11 +41,11 @@ class OneBlock(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        block = nn.Module()
+        block: Any = nn.Module()
         block.norm1 = nn.LayerNorm(WIDTH)
         nn.init.normal_(block.norm1.weight, generator=torch.Generator().manual_seed(0))
-        self.block = block
-        layer = nn.Module()
+        self.block: Any = block
+        layer: Any = nn.Module()
         layer.transformer_blocks = nn.ModuleList([block])
         self.input_blocks = [[nn.Identity()], [layer]]
         self.middle_block, self.output_blocks = [], []
@@ -70,11 +69,10 @@ def run(
 ) -> tuple[Tensor, OneBlock]:
     unet = OneBlock()
     wrapper = attention.GarmentAttention(**settings)
-    executor = SimpleNamespace(class_obj=unet)
     conditions = tuple(attention.GarmentCondition([each]) for each in garments)
 
     class Executor:
-        class_obj = executor.class_obj
+        class_obj = unet
 
         def __call__(self, *arguments: Any, **named: Any) -> Tensor:
             return unet(*arguments, **named)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ootd_core.fusion import Fusion, prepare, record, transformer_blocks
+from ootd_core.fusion import Fusion, append_garment, prepare, record, transformer_blocks
 from tests.ootd_core.small_unets import PROMPT_CHANNELS, drawn, small_unet
 
 OUTFITTING = small_unet(4, seed=1)
@@ -222,3 +222,10 @@ def test_gradients_reach_both_unets() -> None:
         assert weight.grad is not None
         assert weight.grad.abs().max() > 0
     assert blocks[-1].attn1.to_q.weight.grad is None, "nothing uses the last block's output"
+
+
+def test_the_garment_comes_behind_the_person_each_for_its_samples() -> None:
+    person = torch.arange(8.0).reshape(4, 2, 1)
+    garment = torch.tensor([10.0, 20.0]).reshape(2, 1, 1)
+    both = append_garment(person, garment)
+    assert both[..., 0].tolist() == [[0, 1, 10], [2, 3, 10], [4, 5, 20], [6, 7, 20]]

@@ -11,6 +11,7 @@ from torch import Tensor
 from ootd_core import pipeline as pipeline_module
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.images.tensors import to_tensor
 from ootd_core.latents import Repaint
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
@@ -31,7 +32,7 @@ def request(**changes: Any) -> TryOnRequest:
         "garment": GARMENT,
         "mask": MASK,
         "category": Category.UPPER,
-        "steps": 2,
+        "num_inference_steps": 2,
     }
     return TryOnRequest(**(settings | changes))
 
@@ -53,9 +54,9 @@ def test_every_choice_counts() -> None:
     for changes in (
         {"garment": OTHER_GARMENT},
         {"category": Category.DRESS},
-        {"guidance": 4.0},
-        {"steps": 3},
-        {"sampler": Scheduler.DDIM},
+        {"guidance_scale": 4.0},
+        {"num_inference_steps": 3},
+        {"scheduler": Scheduler.DDIM},
         {"mask": ~MASK},
         {"fusion": False},
         {"zero_garment": True},
@@ -90,22 +91,25 @@ def test_samples_read_the_garment_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(unet, latents, prompt)
 
     monkeypatch.setattr(pipeline_module, "record", counted)
-    three = dress(samples=3, seed=5)
+    three = dress(num_images_per_prompt=3, seed=5)
     assert batches == [2], "the garment and the unconditional one"
     assert three.shape == (3, 64, 48, 3)
     assert not np.array_equal(three[0], three[1])
-    one = dress(samples=1, seed=5)
+    one = dress(num_images_per_prompt=1, seed=5)
     assert np.abs(three[0].astype(int) - one[0].astype(int)).max() <= 1
 
     batches.clear()
-    dress(guidance=0.5)
+    dress(guidance_scale=0.5)
     assert batches == [1]
     dress(fusion=False)
     assert batches == [1], "without fusion nothing is recorded"
 
 
 def test_an_empty_garment_leaves_nothing_to_guide() -> None:
-    weak, strong = dress(zero_garment=True, guidance=1.0), dress(zero_garment=True, guidance=5.0)
+    weak, strong = (
+        dress(zero_garment=True, guidance_scale=1.0),
+        dress(zero_garment=True, guidance_scale=5.0),
+    )
     assert np.abs(weak.astype(int) - strong.astype(int)).max() <= 1
 
 
@@ -117,7 +121,7 @@ def test_garments_of_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("sampler", Scheduler)
 def test_every_sampler(sampler: Scheduler) -> None:
-    assert np.array_equal(dress(sampler=sampler), dress(sampler=sampler))
+    assert np.array_equal(dress(scheduler=sampler), dress(scheduler=sampler))
 
 
 def test_half_body() -> None:
@@ -146,8 +150,33 @@ def test_cancelling_leaves_the_networks_as_they_were() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        TryOnPipeline(networks)(request(steps=5), cancel)
+        TryOnPipeline(networks)(request(num_inference_steps=5), cancel)
     assert steps == [1]
     after = list(networks.tryon_unet.attn_processors.values())
     assert all(now is then for now, then in zip(after, before, strict=True))
     assert dress().shape == (1, 64, 48, 3)
+
+
+def test_every_touched_latent_is_repainted_unless_told_otherwise() -> None:
+    small = np.zeros_like(MASK)
+    small[17:23, 17:23] = True
+    assert np.array_equal(dress(mask=small), dress(mask=small, repaint=Repaint.TOUCHED))
+
+
+def test_the_noise_is_that_of_the_seed_and_the_person_is_scaled() -> None:
+    pipeline = TryOnPipeline(small_networks())
+    asked = request(seed=7)
+    person = pipeline.encode_person(asked)
+    vae = small_networks().vae
+    unscaled = vae.encode(to_tensor(PERSON), return_dict=False)[0].mode()
+    assert torch.allclose(person.original, 0.18215 * unscaled, atol=1e-6)
+    hidden = np.where(MASK[..., None], np.uint8(127), PERSON)
+    agnostic = vae.encode(to_tensor(hidden), return_dict=False)[0].mode()
+    assert torch.allclose(person.agnostic, agnostic, atol=1e-6)
+    prompt = pipeline.encode_prompt(asked)
+    garment = pipeline.read_garment(asked, prompt)
+    noise = torch.randn((1, 4, 8, 6), generator=torch.Generator().manual_seed(7))
+    by_seed, by_noise = (
+        pipeline.denoise(asked, prompt, garment, person, noise=given) for given in (None, noise)
+    )
+    assert torch.equal(by_seed, by_noise)

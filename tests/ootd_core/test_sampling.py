@@ -182,3 +182,28 @@ def test_noise_is_that_of_the_seed() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(42)
         assert torch.equal(drawn_noise, torch.randn(2, 4, 8, 6))
+
+
+@pytest.mark.parametrize("sampler", Scheduler)
+def test_the_network_first_sees_the_noise_as_strong_as_in_training(sampler: Scheduler) -> None:
+    """Schedulers differ in how they scale latents; what enters the UNet always has variance 1."""
+    oracle = Oracle()
+    generator = torch.Generator().manual_seed(0)
+    run(oracle, make_scheduler(sampler, CONFIG), generator=generator)
+    assert torch.allclose(oracle.inputs[0][:2, :4], NOISE, rtol=0.01, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "timesteps"),
+    [
+        (Scheduler.UNIPC, [999, 749, 500, 250]),
+        (Scheduler.DDIM, [999, 749, 499, 249]),
+        (Scheduler.DPMPP_2M, [999, 749, 500, 250]),
+        (Scheduler.EULER, [999, 749, 499, 249]),
+        (Scheduler.LCM, [999, 759, 499, 259]),
+    ],
+)
+def test_the_noise_levels_of_four_steps(sampler: Scheduler, timesteps: list[int]) -> None:
+    scheduler = make_scheduler(sampler, CONFIG)
+    scheduler.set_timesteps(4)
+    assert [int(timestep) for timestep in scheduler.timesteps] == timesteps

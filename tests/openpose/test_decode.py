@@ -78,3 +78,29 @@ def test_a_flat_map_is_bounded() -> None:
     decoded = decode_maps(affinity + 0.5, heatmap + 0.5, GEOMETRY)
     assert len(decoded.candidates) == 18 * 128
     assert np.bincount(decoded.candidates[:, 3].astype(int)).max() == 1
+
+
+def test_the_score_is_the_evidence_per_joint_and_confidence_that_of_the_heatmap() -> None:
+    affinity, heatmap = draw_maps([STANDING])
+    full = decode_maps(affinity, heatmap, GEOMETRY)
+    weaker = decode_maps(affinity, heatmap * 0.7, GEOMETRY)
+    one, other = full.people()[0], weaker.people()[0]
+    np.testing.assert_allclose(weaker.candidates[:, 2], 0.7 * full.candidates[:, 2], rtol=1e-5)
+    lost = 0.3 * full.candidates[:, 2].sum() / 18
+    assert other.score == pytest.approx(one.score - lost, rel=1e-4)
+
+
+@pytest.mark.parametrize(("level", "found"), [(0.3, True), (0.05, False)])
+def test_faint_joints_are_none(level: float, found: bool) -> None:
+    affinity, heatmap = draw_maps([STANDING])
+    heatmap[Joint.RIGHT_WRIST] *= level
+    (person,) = decode_maps(affinity, heatmap, GEOMETRY).people()
+    assert person.visible[Joint.RIGHT_WRIST] == found
+
+
+def test_a_limb_whose_field_points_backwards_joins_nothing() -> None:
+    affinity, heatmap = draw_maps([STANDING])
+    elbow_to_wrist = slice(16, 18)
+    affinity[elbow_to_wrist] *= -1
+    (person,) = decode_maps(affinity, heatmap, GEOMETRY).people()
+    assert not person.visible[Joint.RIGHT_WRIST] and person.visible.sum() == 17

@@ -100,3 +100,16 @@ def test_network_input_is_bgr_and_padded_with_grey() -> None:
     assert (inputs[:2, :, :138] == -0.5).all()
     assert (inputs[2, :, :138] == 255 / 256 - 0.5).all()
     assert (inputs[:, :, 138:] == 0).all()
+
+
+def test_the_same_joints_in_a_picture_twice_as_large() -> None:
+    """The maps are the same, so pixel centres correspond: (x + 1/2) doubles."""
+    small, large = (
+        detect_people(
+            DrawnNetwork([STANDING], height=height, width=width),
+            np.zeros((height, width, 3), np.uint8),
+        )[0].keypoints
+        for height, width in ((512, 384), (1024, 768))
+    )
+    np.testing.assert_allclose(large[:, :2], 2 * small[:, :2] + 0.5, atol=1e-4)
+    np.testing.assert_array_equal(large[:, 2], small[:, 2])

@@ -240,3 +240,28 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=message):
             load_people(path, height=9, width=9)
+
+
+def test_the_unit_square_ends_at_two_and_the_picture_half_a_side_outside() -> None:
+    def read(reach: float) -> np.ndarray:
+        points = np.full((18, 3), 0.5)
+        points[:, 0] = reach
+        points[0, :2] = 0.25, 0.75
+        (person,) = people_of(frame_with(points.ravel().tolist()), height=HEIGHT, width=WIDTH)
+        return person.keypoints
+
+    assert read(1.4)[0, :2].tolist() == [96, 384], "normalised"
+    assert read(2.01)[0, :2].tolist() == [0.25, 0.75], "pixels"
+    points = standing().keypoints.copy()
+    points[4, :2], points[7, :2] = (1.49 * WIDTH, -0.49 * HEIGHT), (1.51 * WIDTH, 100)
+    points[3, :2], points[6, :2] = (100, 1.49 * HEIGHT), (100, 1.51 * HEIGHT)
+    (person,) = people_of(frame_with(points.ravel().tolist()), height=HEIGHT, width=WIDTH)
+    assert person.visible[[4, 3]].all() and not person.visible[[7, 6]].any()
+
+
+def test_the_score_is_the_mean_confidence_of_the_joints_that_are_there() -> None:
+    points = np.zeros((18, 3))
+    points[:4] = [(10, 20, 0.2), (30, 40, 0.4), (50, 60, 0.9), (70, 80, 0.0)]
+    (person,) = people_of(frame_with(points.ravel().tolist()), height=HEIGHT, width=WIDTH)
+    assert person.score == pytest.approx(0.5)
+    assert person.keypoints[3].tolist() == [0, 0, 0], "without confidence there is no place"

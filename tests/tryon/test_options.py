@@ -3,9 +3,14 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ootd_core.categories import Category
+from ootd_core.datasets.dressing import DressSettings
+from ootd_core.latents import Repaint
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.request import TryOnRequest
 from ootd_core.sampling import Scheduler
 from tryon import TryOnOptions
 from tryon.preparation import FitChoice
@@ -38,3 +43,30 @@ def test_names_stand_for_choices() -> None:
     assert options.scheduler is Scheduler.EULER
     assert options.mask_mode is MaskMode.FAITHFUL
     assert options.fit is FitChoice.PAD
+
+
+def test_defaults_are_the_published_ones_everywhere() -> None:
+    """20 steps of UniPC at a guidance of 2; the same for every way to ask for a try-on."""
+    picture = np.zeros((64, 48, 3), np.uint8)
+    request = TryOnRequest(
+        person=picture, garment=picture, mask=np.ones((64, 48), bool), category=Category.UPPER
+    )
+    options = TryOnOptions()
+    for asked in (options, request, DressSettings()):
+        assert asked.num_inference_steps == 20 and asked.guidance_scale == 2.0
+        assert asked.scheduler is Scheduler.UNIPC and asked.seed == 0
+    assert (request.num_images_per_prompt, options.num_images_per_prompt) == (1, 1)
+    assert (request.fusion, request.zero_garment) == (True, False)
+    assert request.repaint is Repaint.TOUCHED
+    assert options.mask_mode is DressSettings().mask_mode is MaskMode.ROBUST
+    assert options.mask_grow == DressSettings().grow == 0
+    assert options.feather == DressSettings().feather == 2.0
+    assert (options.fit, options.height, options.person_index) == (FitChoice.AUTO, None, 0)
+
+
+def test_the_limits_themselves_are_fine() -> None:
+    TryOnOptions(feather=0.0, height=64, guidance_scale=0.0, num_inference_steps=1)
+    TryOnOptions(feather=256.0, height=1024, seed=2**64 - 1)
+    for settings in ({"feather": 256.5}, {"height": 32}, {"height": 80}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            TryOnOptions(**settings)  # type: ignore[arg-type]

@@ -183,3 +183,49 @@ def test_preparation_alone_needs_neither_diffusers_nor_the_leaves() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+def test_the_room_around_the_joints() -> None:
+    """0.18 of their height above, 0.08 below, 0.15 of their width beside."""
+    joints = np.zeros((18, 3), np.float32)
+    joints[[0, 1]] = [(200, 100, 1), (300, 300, 1)]
+    person = choose_person([joints], (600, 800))
+    assert person_box((600, 800), person=person) == pytest.approx((185, 64, 315, 316))
+    assert person_box((310, 310), person=person) == pytest.approx((185, 64, 310, 310))
+
+
+def test_prominence_is_extent_times_completeness_times_centrality() -> None:
+    def two_joints(first: tuple[int, int], second: tuple[int, int], known: int = 18) -> np.ndarray:
+        keypoints = np.zeros((18, 3))
+        keypoints[:known] = (*first, 1)
+        keypoints[known - 1] = (*second, 1)
+        return keypoints
+
+    size = (300, 400)  # whose diagonal is 500
+    assert prominence(two_joints((0, 0), (400, 300)), size) == pytest.approx(1.0)
+    assert prominence(two_joints((0, 0), (400, 300), known=9), size) == pytest.approx(0.5)
+    half = two_joints((100, 75), (300, 225))
+    assert prominence(half, size) == pytest.approx(0.25)
+    corner = two_joints((-100, -75), (100, 75))
+    assert prominence(corner, size) == pytest.approx(0.125), "its centre in the picture's corner"
+    beyond = two_joints((-400, -300), (800, 600))
+    assert prominence(beyond, size) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("width", "whole"), [(384 * 1.029, True), (384 * 1.031, False)])
+def test_three_percent_of_shape_are_no_reason_to_crop(width: float, whole: bool) -> None:
+    size = (5120, round(width * 10))
+    assert crops(size, CANVAS, FitChoice.AUTO) != whole
+
+
+@pytest.mark.parametrize(
+    ("left", "side"), [(0.32, "on the left"), (0.34, "in the middle"), (0.66, "in the middle"),
+                       (0.68, "on the right")],
+)  # fmt: skip
+def test_thirds_of_the_picture_have_names(left: float, side: str) -> None:
+    one, other = np.zeros((18, 3)), np.zeros((18, 3))
+    one[:] = (left * 900, 200, 1)
+    one[0] = (left * 900, 0, 1)
+    other[:2] = (450, 200, 1)
+    (warning,) = choose_person([one, other], (300, 900)).warnings
+    assert f"the one {side} is dressed" in warning

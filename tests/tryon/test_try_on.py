@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import tryon.try_on
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.locating import DEMO_SAMPLES
+from ootd_core.checkpoints.lora import attention_layers
 from ootd_core.images.files import load_image
+from ootd_core.images.fitting import prepare_garment
+from ootd_core.request import TryOnRequest
+from ootd_core.sampling import Scheduler
 from openpose import Joint
+from tests.ootd_core.small_networks import FOLDER, small_networks
 from tryon import TryOn, TryOnOptions, TryOnResult
 from tryon.perception import PersonNetworks
 
@@ -176,3 +182,66 @@ def test_another_dtype_loads_the_networks_anew() -> None:
     assert model.networks.dtype is torch.float32
     assert model.to(dtype=torch.bfloat16).networks.dtype is torch.bfloat16
     assert model(PERSON, GARMENT, "upper", options=QUICK).images[0].size == (192, 256)
+
+
+def test_every_setting_reaches_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TryOnRequest] = []
+
+    class Recorder:
+        def __init__(self, _networks: object) -> None:
+            """Needs no networks."""
+
+        def __call__(self, request: TryOnRequest, _on_step: object) -> np.ndarray:
+            asked.append(request)
+            return np.stack([255 - request.person] * request.num_images_per_prompt)
+
+    monkeypatch.setattr(tryon.try_on, "TryOnPipeline", Recorder)
+    monkeypatch.setattr(tryon.try_on, "load_networks", lambda *_, **__: None)
+    person, garment = load_image(PERSON), load_image(GARMENT)
+    mask = np.zeros((256, 192), np.float32)
+    mask[100:180, 60:140] = 1
+    model = TryOn.from_pretrained()
+    result = model(
+        person, [(garment, "dress"), (SKIRT, "lower")], mask=mask, num_inference_steps=7,
+        guidance_scale=3.5, num_images_per_prompt=2, seed=2**64 - 1, scheduler=Scheduler.EULER,
+        height=128, feather=0.0,
+    )  # fmt: skip
+    first, *others = asked
+    assert [request.category for request in asked] == [Category.DRESS, *[Category.LOWER] * 2]
+    assert [request.num_images_per_prompt for request in asked] == [2, 1, 1]
+    assert [request.seed for request in asked] == [2**64 - 1, 2**64 - 1, 0]
+    for request in asked:
+        assert (request.num_inference_steps, request.guidance_scale) == (7, 3.5)
+        assert request.scheduler is Scheduler.EULER
+        assert request.person.shape == (128, 96, 3)
+        assert request.mask.dtype == bool and request.mask[51:89, 31:69].all()
+        assert not request.mask[:49].any() and not request.mask[:, 71:].any()
+    assert np.array_equal(first.garment, prepare_garment(garment, 128, 96))
+    assert np.array_equal(others[0].garment, prepare_garment(load_image(SKIRT), 128, 96))
+    assert len(result.images) == 2
+    asked.clear()
+    plain = model(person, garment, "upper", mask=mask, feather=0.0, height=256)
+    assert np.array_equal(np.asarray(plain.images[0])[mask > 0], 255 - person[mask > 0])
+    assert np.array_equal(asked[0].person, person) and asked[0].num_inference_steps == 20
+    soft = model(person, garment, "upper", mask=mask, feather=8.0, height=256).images[0]
+    edge = np.asarray(soft)[100, 60:140].astype(int) - person[100, 60:140]
+    sharp = 255 - 2 * person[100, 60:140].astype(int)
+    assert np.abs(edge).sum() < 0.2 * np.abs(sharp).sum(), "the seam fades in"
+
+
+def test_a_lora_changes_the_networks_as_strongly_as_asked(tmp_path: Path) -> None:
+    name, layer = next(iter(attention_layers(small_networks().tryon_unet).items()))
+    rows, columns = layer.weight.shape
+    down, up = torch.ones(2, columns), torch.ones(rows, 2)
+    state = {f"lora_unet_{name}.lora_down.weight": down, f"lora_unet_{name}.lora_up.weight": up}
+    for unet in ("outfitting", "tryon"):
+        save_file(state, tmp_path / f"{unet}.safetensors")
+    model = TryOn(FOLDER, Variant.FULL_BODY)
+    before = model.networks
+    for unet in ("outfitting_unet", "tryon_unet"):
+        own = attention_layers(getattr(before, unet))[name].weight
+        changed = attention_layers(
+            getattr(TryOn(FOLDER, Variant.FULL_BODY).load_lora(tmp_path, 0.25).networks, unet)
+        )[name].weight
+        assert torch.allclose(changed - own, torch.tensor(0.25 * 2), atol=1e-5)
+    assert model.load_lora(tmp_path).networks is not before, "what was loaded has no LoRA"

@@ -89,3 +89,20 @@ def test_a_sample_without_anybody_is_unusable() -> None:
 def test_impossible_options_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=str(value)):
         TrainingMaskOptions(**{field: value})  # pyright: ignore[reportArgumentType]
+
+
+def test_growth_is_counted_at_512_pixels_and_never_more_than_asked() -> None:
+    sample = PaperDolls((256, 192), "test", dolls=1)[0]
+    options = TrainingMaskOptions(
+        hide_old_garment_probability=0.0, grow_probability=1.0, max_grow=32
+    )
+    found: set[int] = set()
+    for seed in range(12):
+        mask = training_mask(sample, Variant.FULL_BODY, np.random.default_rng(seed), options)
+        (grow,) = (
+            grow
+            for grow in range(17)
+            if np.array_equal(mask, inference_mask(sample, Variant.FULL_BODY, grow=grow))
+        )
+        found.add(grow)
+    assert max(found) in range(12, 17) and min(found) <= 5, found

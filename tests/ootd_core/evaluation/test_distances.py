@@ -77,3 +77,9 @@ def test_one_picture_has_no_spread() -> None:
     both = set_distances(GAUSSIAN[:50], GAUSSIAN[:50])
     assert both is not None
     assert both.fid == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_numbers_of_the_protocol() -> None:
+    """Figures can be compared with these alone: another number is another version."""
+    assert (PROTOCOL.kid_subsets, PROTOCOL.kid_subset_size, PROTOCOL.kid_scale) == (100, 1000, 1000)
+    assert (PROTOCOL.feature_size, PROTOCOL.features, PROTOCOL.seed) == (299, 2048, 0)

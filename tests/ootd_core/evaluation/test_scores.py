@@ -8,8 +8,14 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from ootd_core.categories import Category
 from ootd_core.evaluation.distances import frechet_distance, kernel_distance
 from ootd_core.evaluation.features import FeatureNetworks
-from ootd_core.evaluation.scores import Judged, Scorer, mean, score
-from ootd_core.images.comparison import colour_error, level_error, masked_psnr, whole_ssim
+from ootd_core.evaluation.scores import ALL, Judged, Scorer, mean, score
+from ootd_core.images.comparison import (
+    colour_error,
+    level_error,
+    masked_psnr,
+    masked_ssim,
+    whole_ssim,
+)
 from tests.ootd_core.evaluation.stand_ins import stand_ins
 
 RNG = np.random.default_rng(0)
@@ -135,3 +141,22 @@ def test_what_cannot_be_compared() -> None:
 def test_mean_of_what_was_measured() -> None:
     assert mean([1.0, None, 3.0]) == 2.0
     assert mean([None]) is None
+
+
+def test_each_figure_compares_the_pictures_that_it_says() -> None:
+    """Truth, person and result all differ: inside against the truth, outside against the person."""
+    one = replace(judged(), truth=picture(160), picture=picture(90))
+    assert one.truth is not None
+    networks = stand_ins()
+    scores = score(one, networks)
+    assert scores.ssim == whole_ssim(one.picture, one.truth)
+    assert scores.lpips == networks.distance(one.picture, one.truth)
+    assert scores.mask_psnr == masked_psnr(one.picture, one.truth, MASK)
+    assert scores.mask_ssim == masked_ssim(one.picture, one.truth, MASK)
+    assert scores.colour_error == colour_error(one.picture, one.truth, MASK)
+    assert scores.outside_error == level_error(one.picture, one.person, ~MASK)
+    assert scores.outside_colour_error == colour_error(one.picture, one.person, ~MASK)
+    scorer = Scorer(networks)
+    for _ in range(3):
+        scorer.add(replace(one, picture=one.truth))
+    assert scorer.by_category()[ALL].fid == pytest.approx(0.0, abs=1e-3)

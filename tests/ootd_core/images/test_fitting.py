@@ -8,11 +8,13 @@ from ootd_core.images.fitting import (
     Fit,
     crop_fit,
     fit_image,
+    fit_label_map,
     fit_mask,
     fit_onto,
     fit_points,
     prepare_garment,
     unfit_image,
+    unfit_label_map,
     unfit_mask,
     unfit_points,
 )
@@ -211,3 +213,36 @@ def test_an_empty_garment_mask_is_refused() -> None:
         prepare_garment(smooth(50, 50), HEIGHT, WIDTH, mask=np.zeros((50, 50), dtype=bool))
     with pytest.raises(ValueError, match="garment mask is 4x4"):
         prepare_garment(smooth(50, 50), HEIGHT, WIDTH, mask=np.ones((4, 4), dtype=bool))
+
+
+def test_a_crop_leaves_a_tenth_of_the_box_on_each_side() -> None:
+    """On the side that decides the scale; the box is in the middle."""
+    tall = crop_fit((2000, 2000), (HEIGHT, WIDTH), box=(900.0, 600.0, 1100.0, 1400.0))
+    assert tall.scale * HEIGHT == pytest.approx(1.2 * 800)
+    assert (tall.left + tall.scale * WIDTH / 2, tall.top) == pytest.approx((1000, 600 - 80))
+    wide = crop_fit((2000, 2000), (HEIGHT, WIDTH), box=(600.0, 900.0, 1400.0, 1100.0))
+    assert wide.scale * WIDTH == pytest.approx(1.2 * 800)
+    assert (wide.left, wide.top + wide.scale * HEIGHT / 2) == pytest.approx((600 - 80, 1000))
+
+
+def test_points_keep_to_the_centres_of_pixels() -> None:
+    fit = Fit(
+        original_height=256, original_width=192,
+        height=HEIGHT, width=WIDTH, left=10.0, top=-20.0, scale=2.0,
+    )  # fmt: skip
+    corner = np.array([[10.5, -19.5, 0.7]])  # of four pixels, the centre of pixel (0, 0)
+    assert fit_points(corner, fit).tolist() == [[0.0, 0.0, 0.7]]
+    assert unfit_points(np.array([[3.0, 5.0, 0.2]]), fit).tolist() == [[16.5, -9.5, 0.2]]
+
+
+def test_labels_go_where_the_picture_goes_and_come_back() -> None:
+    labels = np.zeros((300, 300), np.uint8)
+    labels[100:200, 120:180] = 4
+    fit = crop_fit((300, 300), (HEIGHT, WIDTH), box=(110.0, 90.0, 190.0, 210.0))
+    canvas = fit_label_map(labels, fit)
+    mask = fit_mask(labels == 4, fit) >= 0.5
+    assert ((canvas == 4) == mask).mean() > 0.99
+    assert (fit_label_map(labels.repeat(2, 0).repeat(2, 1), fit) == canvas).mean() > 0.99
+    back = unfit_label_map(canvas, fit)
+    assert ((back == 4) == (labels == 4)).mean() > 0.99
+    assert not back[:60].any() and set(np.unique(back)) == {0, 4}

@@ -142,3 +142,27 @@ def test_two_large_pieces_and_a_full_picture_count_whole() -> None:
     mask[10:30, 10:20], mask[60:80, 40:70] = True, True
     assert foreground_box(mask) == (10, 10, 70, 80)
     assert foreground_box(np.ones((100, 80), dtype=bool)) == (0, 0, 80, 100)
+
+
+def test_a_mask_counts_from_one_half() -> None:
+    assert validate_mask(square() * 0.5, 20, 20).max() == 0.5
+    with pytest.raises(ValueError, match="too faint"):
+        validate_mask(square() * np.float32(0.49), 20, 20)
+
+
+def test_pieces_of_a_twentieth_of_the_largest_count() -> None:
+    for columns, right in ((4, 50), (5, 75)):
+        mask = np.zeros((100, 80), dtype=bool)
+        mask[10:60, 10:30] = True  # 1,000 pixels
+        mask[40:50, 70 : 70 + columns] = True
+        box = foreground_box(mask)
+        assert box is not None and box[2] == (30 if columns == 4 else right)
+
+
+def test_a_frame_is_no_deeper_than_a_twentieth_and_covered_to_nine_tenths() -> None:
+    for depth, covered, left_out in ((5, 72, True), (6, 72, False), (5, 71, False)):
+        mask = np.zeros((100, 80), dtype=bool)
+        mask[20:60, 10:24] = True
+        mask[:depth, :covered] = True
+        box = foreground_box(mask)
+        assert (box == (10, 20, 24, 60)) == left_out, (depth, covered)

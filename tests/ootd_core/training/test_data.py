@@ -14,8 +14,11 @@ from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.datasets.open import open_dataset
 from ootd_core.datasets.photographs import Photographs
 from ootd_core.datasets.sample import TryOnDataset, TryOnSample, UnusableSample
+from ootd_core.datasets.sample_masks import TrainingMaskOptions, inference_mask
+from ootd_core.masks.agnostic import MaskMode
 from ootd_core.training import data as module
 from ootd_core.training.data import DataOptions, DatasetLatents
+from ootd_core.training.latents import encode_pictures
 from ootd_core.training.tryon import Draw
 from tests.ootd_core.datasets.trees import DrawnPerception, write_folder, write_viton_hd
 from tests.ootd_core.small_networks import small_networks
@@ -189,3 +192,26 @@ def test_dolls_drawn_otherwise_have_another_stamp(monkeypatch: pytest.MonkeyPatc
 def test_options_are_checked(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         DataOptions(**{"batch_size": 1, name: 0})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_draw_is_its_sample_encoded_behind_its_mask() -> None:
+    dolls = PaperDolls(SIZE, dolls=6)
+    data = source(
+        dolls,
+        augmentation=Augmentation(flip_probability=0.0),
+        masks=TrainingMaskOptions(hide_old_garment_probability=1.0),
+    )
+    draw = data.batch(1)[0]
+    sample = dolls[data.place(draw.number)[0]]
+    assert draw.counts and sample.truth is not None
+    wanted = encode_pictures(
+        small_networks(),
+        person=sample.person,
+        garment=sample.garment,
+        truth=sample.truth,
+        mask=inference_mask(sample, Variant.FULL_BODY, mode=MaskMode.HIDE_OLD_GARMENT),
+        category=sample.category,
+    )
+    for name in ("garment", "agnostic", "target", "prompt"):
+        one, other = getattr(draw.latents, name), getattr(wanted, name)
+        assert torch.allclose(one, other, rtol=2e-3, atol=1e-3), name  # kept in half precision

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ootd_core.training.loop import LoopSettings, Training
+from ootd_core.training.loop import LoopSettings, Training, build_optimizers
 
 
 class Line:
@@ -257,3 +257,71 @@ def test_muon_learns_and_resumes_bit_for_bit(tmp_path: Path) -> None:
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(ValueError, match="optimizer must be 'adamw' or 'muon', got 'sgd'"):
         settings(optimizer="sgd")  # type: ignore[arg-type]
+
+
+class Still(Line):
+    """A loss whose gradient is `gradient` at every weight."""
+
+    def __init__(self, gradient: float, **layers: nn.Module) -> None:
+        super().__init__()
+        self.gradient = gradient
+        self.modules = layers or self.modules
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        values = [p.sum() for module in self.modules.values() for p in module.parameters()]
+        return self.gradient * torch.stack(values).sum(), {}
+
+
+def test_large_gradients_are_clipped_and_small_ones_are_not(tmp_path: Path) -> None:
+    for gradient, limit, wanted in ((30.0, 0.5, 0.5), (0.1, 0.5, 0.1 * 2**0.5)):
+        task, norms = Still(gradient), list[float]()
+        training = Training(task, settings(max_grad_norm=limit), tmp_path / str(gradient))
+        training.run(lambda _s, _t, found, norms=norms: norms.append(found["grad_norm"]), until=1)
+        applied = torch.cat(
+            [p.grad.flatten() for p in task.layer.parameters() if p.grad is not None]
+        )
+        assert float(applied.norm()) == pytest.approx(wanted, rel=1e-4)
+        assert norms == pytest.approx([gradient * 2**0.5]), "logged as it was before clipping"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_weights_decay_by_the_rate_times_the_decay(tmp_path: Path, optimizer: str) -> None:
+    """Where nothing is to be learned, a step leaves 1 - rate * decay of every weight."""
+    layers = {"conv_in": nn.Linear(3, 3), "hidden": nn.Linear(4, 4)}
+    task = Still(0.0, **layers)
+    for parameter in (p for layer in layers.values() for p in layer.parameters()):
+        nn.init.constant_(parameter, 2.0)
+    chosen = settings(optimizer=optimizer, weight_decay=0.1, lr_warmup_steps=0)  # type: ignore[arg-type]
+    Training(task, chosen, tmp_path).run(until=1)
+    for parameter in (p for layer in layers.values() for p in layer.parameters()):
+        assert torch.allclose(parameter, torch.tensor(2.0 * (1 - 0.05 * 0.1)))
+
+
+def test_adamw_has_the_decays_of_the_settings() -> None:
+    weight = {"w": nn.Parameter(torch.zeros(2, 2))}
+    (optimizer,) = build_optimizers(weight, settings(adam_beta2=0.9, weight_decay=0.3))
+    assert optimizer.defaults["betas"] == (0.9, 0.9) and optimizer.defaults["weight_decay"] == 0.3
+    (standard,) = build_optimizers(weight, LoopSettings(steps=1, learning_rate=1.0))
+    assert standard.defaults["betas"] == (0.9, 0.99)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.999])
+def test_the_average_follows_its_formula(tmp_path: Path, decay: float) -> None:
+    """Early on (1 + step) / (10 + step) of the average stays, later the settings' share."""
+    task = Line()
+    training = Training(task, settings(ema_decay=decay), tmp_path)
+    wanted = task.layer.weight.detach().clone()
+
+    def follow(step: int, _total: int, _figures: dict[str, float]) -> None:
+        share = min(decay, step / (9 + step))
+        wanted.copy_(share * wanted + (1 - share) * task.layer.weight)
+
+    training.run(follow)
+    assert torch.allclose(training.ema["line.weight"], wanted, rtol=1e-5)
+    assert not torch.allclose(wanted, task.layer.weight, rtol=1e-4)
+
+
+def test_the_rate_of_every_scheduler_half_way() -> None:
+    for scheduler, share in (("constant", 1.0), ("linear", 2 / 3), ("cosine", 0.75)):
+        rate = settings(lr_scheduler=scheduler).learning_rate_at(10)  # type: ignore[arg-type]
+        assert rate == pytest.approx(0.05 * share), scheduler

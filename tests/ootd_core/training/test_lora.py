@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ootd_core.checkpoints.lora import attention_layers, merge_loras
 from ootd_core.fusion import Fusion
-from ootd_core.training.lora import Adapters
+from ootd_core.training.lora import Adapters, LowRank
 from ootd_core.training.tryon import TryOnTask
 from tests.ootd_core.small_unets import drawn
 from tests.ootd_core.training.test_tryon import Drawn, predict_noise, tiny_networks
@@ -107,3 +107,32 @@ def test_the_outfitting_unets_last_block_has_no_adapter() -> None:
 def test_impossible_adapters_are_refused(rank: int, alpha: float) -> None:
     with pytest.raises(ValueError, match="rank of 1 or more"):
         Adapters(tiny_networks(), rank=rank, alpha=alpha)
+
+
+def test_alpha_over_rank_is_the_scale_of_an_adapter() -> None:
+    layer = nn.Linear(3, 5)
+    for rank, alpha in ((2, 6.0), (4, 1.0)):
+        adapter = LowRank(layer, rank, alpha)
+        nn.init.normal_(adapter.up.weight)
+        inputs = drawn(7, 3, seed=1)
+        wanted = alpha / rank * inputs @ adapter.down.weight.T @ adapter.up.weight.T
+        assert torch.allclose(adapter(inputs), wanted, atol=1e-5)
+
+
+def test_each_unet_gets_its_own_file_as_strongly_as_asked(tmp_path: Path) -> None:
+    networks = tiny_networks()
+    adapters = Adapters(networks, rank=2, alpha=6.0)
+    shake(adapters)
+    adapters.save(tmp_path, dtype=torch.float32)
+    unets = {"outfitting": networks.outfitting_unet, "tryon": networks.tryon_unet}
+    before = {
+        name: {key: layer.weight.clone() for key, layer in attention_layers(unet).items()}
+        for name, unet in unets.items()
+    }
+    merge_loras(networks, tmp_path, 0.5)
+    for name, unet in unets.items():
+        for key, adapter in adapters.modules[name].named_children():
+            assert isinstance(adapter, LowRank)
+            change = attention_layers(unet)[key].weight - before[name][key]
+            wanted = 0.5 * 3.0 * adapter.up.weight @ adapter.down.weight
+            assert torch.allclose(change, wanted, atol=1e-5), (name, key)

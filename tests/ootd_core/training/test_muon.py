@@ -59,3 +59,27 @@ def test_outer_layers_and_vectors_stay_with_adamw() -> None:
 def test_a_closure_is_refused() -> None:
     with pytest.raises(ValueError, match="closure"):
         Muon([nn.Parameter(torch.zeros(2, 2))], lr=0.1).step(lambda: 0.0)
+
+
+def test_momentum_keeps_most_of_the_past_and_looks_ahead() -> None:
+    """m = 0.95 m + 0.05 g, and the update is 0.05 g + 0.95 m; both linear in the gradients."""
+    weight = nn.Parameter(torch.zeros(2, 2))
+    optimizer = Muon([weight], lr=0.1)
+    first, second = torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+    for gradient in (first, second):
+        before = weight.detach().clone()
+        weight.grad = gradient.clone()
+        optimizer.step()
+    momentum = 0.95 * 0.05 * first + 0.05 * second
+    assert torch.allclose(optimizer.state[weight]["momentum"], momentum)
+    update = orthogonal((0.05 * second + 0.95 * momentum)[None])[0]
+    assert torch.allclose(weight - before, -0.1 * 0.2 * 2**0.5 * update, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 16), (16, 4)])
+def test_the_size_of_an_update_follows_the_longer_side(shape: tuple[int, int]) -> None:
+    weight = nn.Parameter(torch.zeros(shape))
+    weight.grad = torch.eye(*shape)
+    Muon([weight], lr=1.0).step()
+    values = torch.linalg.svdvals(weight.detach()) / (0.2 * max(shape) ** 0.5)
+    assert values.min() > 0.7 and values.max() < 1.25, values

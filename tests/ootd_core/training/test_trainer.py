@@ -188,3 +188,43 @@ def test_refusals(start: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="began with seed = 0, not 1"):
         make(start, tmp_path / "out", seed=1, steps=6)
     assert make(start, tmp_path / "out", steps=6).training.step == 4
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_the_averages_are_what_is_published_and_validated(
+    lora_rank: int, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(start, tmp_path / "out", lora_rank=lora_rank, save_precision="fp32", steps=2)
+    seen: list[dict[str, torch.Tensor]] = []
+    validation = trainer.validation
+    assert validation is not None
+
+    def looked() -> Any:
+        seen.append({key: p.detach().clone() for key, p in trainer.training.parameters.items()})
+        return {}, []
+
+    monkeypatch.setattr(trainer, "validation", looked)
+    trainer.run()
+    averages, own = trainer.training.ema, trainer.training.parameters
+    key = next(name for name in averages if not torch.equal(averages[name], own[name]))
+    assert all(torch.equal(value, averages[name]) for name, value in seen[-1].items())
+    assert not torch.equal(seen[-1][key], own[key])
+    if lora_rank:
+        written = {
+            f"{unet}.{adapter}.{half}.weight": value
+            for unet in ("outfitting", "tryon")
+            for name, value in load_file(tmp_path / "out" / "loras" / f"{unet}.safetensors").items()
+            for adapter, _, half in [
+                name.removeprefix("lora_unet_").removesuffix(".weight").partition(".lora_")
+            ]
+            if half
+        }
+    else:
+        published = load_networks(tmp_path / "out", Variant.FULL_BODY)
+        written = {
+            f"{unet}.{name}": value
+            for unet in ("outfitting", "tryon")
+            for name, value in getattr(published, f"{unet}_unet").state_dict().items()
+        }
+    assert averages.keys() <= written.keys()
+    assert all(torch.equal(written[name], average) for name, average in averages.items())

@@ -406,3 +406,76 @@ def test_the_guess_takes_no_gradient_from_the_pass_after_it() -> None:
     ]
     assert sorted(found) == sorted(trained)
     assert all(gradient.any() for gradient in found.values())
+
+
+class Seen:
+    """Keeps what the two UNets of a task are given, and what the try-on UNet answers."""
+
+    def __init__(self, networks: Networks) -> None:
+        self.outfitting: list[tuple[Any, Any]] = []
+        self.tryon: list[tuple[Any, Any]] = []
+        networks.outfitting_unet.register_forward_pre_hook(
+            lambda _unet, inputs, named: self.outfitting.append(
+                (inputs[0], named["encoder_hidden_states"])
+            ),
+            with_kwargs=True,
+        )
+        networks.tryon_unet.register_forward_hook(
+            lambda _unet, inputs, output: self.tryon.append((inputs, output[0]))
+        )
+
+
+def test_every_network_sees_what_the_paper_says() -> None:
+    """Dropout blanks the garment alone; the rest of a sample is there for each of its noises."""
+    networks = tiny_networks()
+    seen = Seen(networks)
+    source = Drawn(6, unusable=(10,))
+    task = TryOnTask(
+        networks,
+        source,
+        outfitting_dropout=0.5,
+        noises_per_garment=2,
+        snr_weight_min=0.1,
+        snr_weight_max=3.0,
+        seed=3,
+    )
+    loss, figures = task.loss(1)
+    draws = source.batch(1)
+    chances = [
+        draw_chance(
+            3, draw.number, shape=torch.Size((4, 8, 6)), noises=2, timesteps=1000,
+            outfitting_dropout=0.5,
+        )
+        for draw in draws
+    ]  # fmt: skip
+    kept = [chance.keeps_garment for chance in chances]
+    assert 0 < sum(kept) < 6
+    ((garment, outfitting_prompt),) = seen.outfitting
+    for row, (draw, keeps) in enumerate(zip(draws, kept, strict=True)):
+        assert torch.equal(garment[row], draw.latents.garment * keeps)
+        assert torch.equal(outfitting_prompt[row], draw.latents.prompt), "dropout leaves the prompt"
+    (((person, timesteps, prompt), predicted),) = seen.tryon
+    noises = torch.cat([chance.noise for chance in chances])
+    assert torch.equal(timesteps, torch.cat([chance.timesteps for chance in chances]))
+    alphas = task.noise_schedule.alphas_cumprod[timesteps]
+    errors: list[Tensor] = []
+    for row in range(12):
+        latents, alpha = draws[row // 2].latents, alphas[row]
+        noisy = alpha.sqrt() * latents.target + (1 - alpha).sqrt() * noises[row]
+        assert torch.allclose(person[row, :4], noisy, atol=1e-5)
+        assert torch.equal(person[row, 4:], latents.agnostic)
+        assert torch.equal(prompt[row], latents.prompt)
+        errors.append((predicted[row] - noises[row]).square().mean() * draws[row // 2].counts)
+    weights = ((1 - alphas) / alphas).clamp(0.1, 3.0)
+    assert loss.item() == pytest.approx((weights * torch.stack(errors)).mean().item(), rel=1e-5)
+    assert figures["error"] == pytest.approx(torch.stack(errors).sum().item() / 10, rel=1e-5)
+
+
+def test_an_unusable_sample_counts_neither_in_the_loss_nor_in_the_figure() -> None:
+    task = TryOnTask(tiny_networks(), Drawn(3, unusable=(1,)), noises_per_garment=2)
+    alone = TryOnTask(tiny_networks(), Drawn(3, unusable=(1, 2)), noises_per_garment=2)
+    other = TryOnTask(tiny_networks(), Drawn(3, unusable=(0, 1)), noises_per_garment=2)
+    loss, figures = task.loss(0)
+    first, second = alone.loss(0)[1]["error"], other.loss(0)[1]["error"]
+    assert figures["error"] == pytest.approx((first + second) / 2, rel=1e-5)
+    assert loss.item() == pytest.approx((first + second) / 3, rel=1e-5)

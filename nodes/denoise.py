@@ -18,12 +18,20 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..ootd_core.latents import SCALE, agnostic_image, latent_mask
+from .fit import size_warning
 from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
 from .pictures import common_batch, opaque, repeated, to_image, to_pictures, to_regions
 from .repainting import Repainting
 from .search_words import searched_as
 from .sockets import MENU, GarmentFeatures, GarmentFeaturesSocket
-from .wiring import FUSED, Fused, check_mask_category, check_same_garment, through_fused_denoiser
+from .wiring import (
+    FUSED,
+    Fused,
+    check_mask_category,
+    check_same_garment,
+    through_fused_denoiser,
+    warn,
+)
 
 
 class FusedDenoiser(io.ComfyNode):
@@ -113,6 +121,8 @@ class FusedDenoiser(io.ComfyNode):
             )
         person = opaque(person)
         _check_size(person)
+        if foreign := size_warning(person, denoiser):
+            warn(foreign)
         height, width = person.shape[1:3]
         regions = to_regions(mask, height, width)
         batch = common_batch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import comfy.model_patcher
@@ -28,8 +27,7 @@ from .native_networks import trained_height
 from .pictures import common_batch, repeated, to_image, to_mask, to_pictures
 from .search_words import GARMENT, searched_as
 from .sockets import MENU, Fits, LabelMaps, PoseKeypoint
-
-logger = logging.getLogger(__name__)
+from .wiring import warn
 
 AUTO = "auto"
 SIZES = {
@@ -85,7 +83,7 @@ def canvas_size(size: str, model: comfy.model_patcher.ModelPatcher | None) -> tu
     return height, height * 3 // 4
 
 
-def warn_of_foreign_size(person: torch.Tensor, model: comfy.model_patcher.ModelPatcher) -> str:
+def size_warning(person: torch.Tensor, model: comfy.model_patcher.ModelPatcher) -> str:
     """Say where a person's picture is far from the height that a MODEL was trained at.
 
     person: IMAGE [B, H, W, C]. model: the try-on UNet. Returns a sentence, "" where all is well.
@@ -234,7 +232,7 @@ class FitPerson(io.ComfyNode):
                 cropped = True
                 # Else Generate Try-On Mask sees them all, and says so.
                 for warning in person.warnings:
-                    logger.warning("%s", warning)
+                    warn(warning)
             canvases.append(fit_onto(picture, fit))
             fits.append(fit)
             frames.append(_frame(fitted_person(person, fit), fit))

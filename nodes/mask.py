@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import comfy.model_management
@@ -26,9 +25,7 @@ from .loader import VARIANTS
 from .pictures import common_batch, repeated, to_image, to_mask, to_pictures
 from .search_words import GARMENT, searched_as
 from .sockets import MENU, LabelMaps, PoseKeypoint
-from .wiring import mark_mask
-
-logger = logging.getLogger(__name__)
+from .wiring import mark_mask, warn
 
 MODES = {
     "robust": MaskMode.ROBUST,
@@ -224,13 +221,13 @@ class GenerateMask(io.ComfyNode):
                 region = region | drawn
             masks.append(feather_mask(region, feather))
         for warning in warnings:
-            logger.warning("%s", warning)
+            warn(warning)
         overlays = [
             overlay_mask(picture, weight)
             for picture, weight in zip(repeated(pictures, batch), masks, strict=True)
         ]
         result = to_mask(masks)
-        if own is None or mask_use != "replace":
+        if mask_use != "replace" or any(painted is None for painted in own):
             mark_mask(result, Category(category))
         return io.NodeOutput(result, to_image(overlays), "\n".join(warnings))
 

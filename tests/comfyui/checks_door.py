@@ -332,7 +332,7 @@ def check_auto_follows_the_checkpoint(inside: Inside) -> None:
     for kind in ("OOTD_FitPerson", "OOTD_PrepareGarment", "OOTD_TryOn"):
         (size,) = [each for each in inside.nodes[kind].GET_SCHEMA().inputs if each.id == "size"]
         assert size.default == "auto" == size.options[0], kind
-    warn = inside.module("nodes.fit").warn_of_foreign_size
+    warn = inside.module("nodes.fit").size_warning
     assert warn(person, denoiser) == ""
     sentence = warn(torch.zeros(1, 1024, 768, 3), denoiser)
     assert all(part in sentence for part in ("1024x768", "256x192", "auto")), sentence

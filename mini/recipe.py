@@ -82,6 +82,9 @@ DEMO_SEEDS = (
 )
 """No training sees them: they lie below TRAINING_SEEDS."""
 HELD_OUT_SEEDS = range(64)
+"""Of the dolls that the finished autoencoder is measured on."""
+STATISTICS_BATCHES = 20
+"""Over which the parser's batch normalisation is measured."""
 STORED = torch.float16
 
 RunTraining = Callable[[Task, LoopSettings, Path], None]
@@ -143,7 +146,7 @@ def train_parser(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     parser = SmallParser()
     settings = LoopSettings(steps=_scaled(1500, scale), learning_rate=4e-3, ema_decay=0.98)
     run(ParsingTask(parser, draw_parsing_batch), settings, work)
-    later = range(settings.steps, settings.steps + 20)
+    later = range(settings.steps, settings.steps + STATISTICS_BATCHES)
     measure_statistics(parser, (draw_parsing_batch(step)[0] for step in later))
     folder = part_folder(out, Part.PARSER)
     atr, lip = folder / "parsing_atr.onnx", folder / "parsing_lip.onnx"

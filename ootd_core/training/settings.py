@@ -37,7 +37,7 @@ PROBABILITIES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainSettings:
-    """Settings of a training, named as diffusers' training scripts name theirs.
+    """Settings of a training; most names are those of diffusers' training scripts.
 
     Args:
         start: what to train from, see `start.load_start`.
@@ -168,7 +168,7 @@ class TrainSettings:
     def loop(self, *, processes: int) -> LoopSettings:
         """Return the loop's settings for so many processes.
 
-        Raises ValueError if the total batch cannot be made up of equal parts.
+        Raises ValueError if the effective batch cannot be made up of equal parts.
         """
         at_once = self.batch * processes
         batches, rest = divmod(self.effective_batch, at_once)

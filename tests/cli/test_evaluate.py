@@ -193,9 +193,9 @@ def test_guidance_sweep(
     options = ("--values", "3,1,1.5", "--dolls", "1", "--out", tmp_path)
     assert run(monkeypatch, "guidance-sweep", *QUICK, *options) == 0
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert rows[:4] == ["guidance", "1", "1.5", "3"]
+    assert rows[:4] == ["guidance_scale", "1", "1.5", "3"]
     points = report(tmp_path, "guidance-sweep.json")["points"]
-    assert [point["guidance"] for point in points] == [1.0, 1.5, 3.0]
+    assert [point["guidance_scale"] for point in points] == [1.0, 1.5, 3.0]
     assert len({point["all"]["mask_psnr"] for point in points}) == 3
     assert Image.open(tmp_path / "guidance-sweep.png").width > 400
 
@@ -204,16 +204,7 @@ def test_guidance_sweep(
 def test_dropout_ablation_trains_measures_and_resumes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    options = (
-        "--values",
-        "0,0.9",
-        "--steps",
-        "2",
-        "--train-batch-size",
-        "4",
-        "--dolls",
-        "1",
-    )
+    options = ("--values", "0,0.9", "--train-steps", "2", "--batch", "4", "--dolls", "1")
     options += ("--steps", "1", "--threads", "1", "--learning-rate", "0.01")
     ask = ("dropout-ablation", "--model", FOLDER, *options, "--out", tmp_path)
     assert run(monkeypatch, *ask) == 0
@@ -249,7 +240,7 @@ def test_dropout_ablation_trains_measures_and_resumes(
         ("evaluate", ("--dtype", "fp8"), "dtype is 'fp8'"),
         ("evaluate", ("--inception", "absent.pth"), "absent.pth"),
         ("evaluate", ("--model", "nowhere"), "There is no model folder nowhere"),
-        ("guidance-sweep", ("--values", "one"), "numbers with commas"),
+        ("guidance-sweep", ("--values", "one"), "separated by commas"),
         ("guidance-sweep", ("--values=-1",), "must be 0 or more"),
         ("dropout-ablation", ("--values", "0,2"), "must be 0 to 1"),
     ],

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from mini import recipe
 from mini.recipe import Stage, draw_parsing_batch, draw_pose_batch, stages
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import missing
@@ -23,7 +24,11 @@ class Runs:
 
 
 @pytest.mark.slow
-def test_all_stages_make_a_whole_model_folder(tmp_path: Path) -> None:
+def test_all_stages_make_a_whole_model_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "HELD_OUT_SEEDS", range(2))
+    monkeypatch.setattr(recipe, "STATISTICS_BATCHES", 1)
     runs = Runs()
     out = tmp_path / "checkpoints"
     for stage, train in stages().items():

@@ -38,7 +38,7 @@ def test_command_line_over_file_over_preset(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(
         'preset = "paper-1024"\nstart = "sd15"\nvariant = "hd"\nlearning_rate = 1\n'
-        'layout = "viton-hd"\ntrain_batch_size = 2\n'
+        'layout = "viton-hd"\nbatch = 2\n'
     )
     settings = read_settings(file, None, {"out": Path("model"), "batch": 1})
     assert (settings.height, settings.batch, settings.learning_rate) == (1024, 1, 1.0)

@@ -21,7 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.faults import FAULTS, Fault
-from tests.mutants.trial import FAILED, PASSED, ROOT, STUCK, process_context, run_tests
+from tests.mutants.trial import FAILED, PASSED, ROOT, STUCK, output_of, process_context, run_tests
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "output")
 
@@ -61,10 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = run_tests(context, tree, named, given.timeout * len(chosen))
         trees.put(tree)
         if code != PASSED:
-            return _refused(
-                f"The tests fail without any fault (exit code {code}): python -m pytest "
-                f"{' '.join(named)}"
-            )
+            said = output_of(tree).read_text("utf-8", "replace").splitlines()[-15:]
+            return _refused("\n".join([*said, f"The tests fail without any fault (code {code})."]))
         with ThreadPoolExecutor(given.jobs) as pool:
             return _reported(pool.map(tried, chosen), len(chosen))
 

@@ -60,7 +60,7 @@ class _Place:
     tests: tuple[str, ...]
 
     def __call__(self, name: str, old: str, new: str) -> Fault:
-        words = f"{Path(self.file).stem} {name}".replace(",", "").lower().split()
+        words = f"{Path(self.file).stem} {name}".replace(",", "").replace("'", "").lower().split()
         return Fault(name="-".join(words), file=self.file, old=old, new=new, tests=self.tests)
 
 

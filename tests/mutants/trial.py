@@ -35,6 +35,11 @@ def run_tests(
     return int(process.exitcode)
 
 
+def output_of(tree: Path) -> Path:
+    """The file with what pytest said in its last run in a tree."""
+    return tree.with_suffix(".log")
+
+
 def _pytest(tree: Path, tests: list[str]) -> None:
     """Run in the new process: forget the tree that this file came from, and test the other one."""
     ours = {path.name for path in ROOT.iterdir() if path.is_dir()}
@@ -44,9 +49,9 @@ def _pytest(tree: Path, tests: list[str]) -> None:
     sys.dont_write_bytecode = True  # a file changed within a second would be taken for the old one
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os.chdir(tree)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
+    with open(output_of(tree), "w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
     import pytest
 
     code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={tree}", *tests])

@@ -62,6 +62,7 @@ def test_latents_are_repainted_by_their_pixels(repaint: Repaint, expected: list[
     latents = latent_mask(mask, repaint)
     assert latents.shape == (1, 1, 4, 3)
     assert latents.nonzero().tolist() == expected
+    assert latents.unique().tolist() == [0, 1], "wholly or not at all"
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ class GenerateMask(io.ComfyNode):
             for picture, weight in zip(repeated(pictures, batch), masks, strict=True)
         ]
         result = to_mask(masks)
-        if mask_use != "replace" or any(painted is None for painted in own):
+        if mask_use != "replace" or all(painted is None for painted in own):
             mark_mask(result, Category(category))
         return io.NodeOutput(result, to_image(overlays), "\n".join(warnings))
 

@@ -31,7 +31,7 @@ def register() -> None:
         return
     from aiohttp import web
 
-    @web.middleware  # type: ignore[misc]
+    @web.middleware  # pyright: ignore[reportUntypedFunctionDecorator]
     async def in_order(request: Any, handler: Any) -> Any:
         response = await handler(request)
         if request.path.endswith("/workflow_templates") and isinstance(response, web.Response):

@@ -13,13 +13,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cli.doctor import PACKAGES
-from ootd_core.requirements import SHARED, module_of, requirements
+from ootd_core.requirements import SHARED, module_of, requirements, what_is_missing
 from tests.test_architecture import COMFYUI, ROOT, all_sources, imports, reachable
 
 FILES = sorted(ROOT.glob("requirements*.txt"))
 NODES_NEED = ROOT / "requirements.txt"
 OURS = {path.stem for path in ROOT.iterdir()}
-COMFYUI_MODULES = COMFYUI | {"execution", "latent_preview", "server", "utils"}
+COMFYUI_MODULES = COMFYUI | {"aiohttp", "execution", "latent_preview", "server", "utils"}
 IN_COMFYUI = {"worker"}  # a test's own, beside what ComfyUI runs
 
 
@@ -202,3 +202,16 @@ def test_a_measurement_is_refused_before_the_work(headless: Path, command: str) 
     result = run(headless, "-m", "cli", command)
     assert result.returncode == 2 and not result.stdout
     assert result.stderr.startswith("Error: matplotlib is not installed: `")
+
+
+def test_what_is_missing_is_one_sentence_with_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("numpy\npillow\n")
+    assert what_is_missing(file) is None
+    file.write_text("numpy\nno-such-thing  # why\nnor_this_one\n")
+    said = what_is_missing(file)
+    assert said is not None and "\n" not in said
+    assert said.startswith("no_such_thing, nor_this_one are not installed: `"), said
+    assert said.endswith(
+        "pip install no-such-thing nor_this_one` installs what requirements.txt asks for."
+    )

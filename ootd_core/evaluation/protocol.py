@@ -20,8 +20,10 @@ class Protocol:
     """
 
     name: str = "ootd-tryon"
-    version: int = 1
-    ssim: str = "torchmetrics, Gaussian window 11, sigma 1.5, data range 1, mean over RGB"
+    version: int = 2
+    ssim: str = (
+        "Gaussian window 11, sigma 1.5, data range 1, mean over RGB without a rim of 5 pixels"
+    )
     lpips: str = "AlexNet, version 0.1 linear weights, pictures in [0, 1] (normalize=True)"
     feature_network: str = "Inception 2015-12-05 (FID weights), pool3, 2048 features"
     feature_resize: str = "Pillow bicubic with antialiasing per channel in float32, clipped"
@@ -30,8 +32,10 @@ class Protocol:
     fid: str = "torchmetrics over float64 features, unbiased covariances"
     kid: str = "torchmetrics, polynomial kernel (x.y / features + 1)^3, unbiased, subsets from seed"
     kid_subsets: int = 100
+    kid_deviation: str = "of the unbiased estimate over all pairs, by Hoeffding's terms"
     kid_subset_size: int = 1000
     kid_scale: int = 1000
+    colour_error: str = "CIE 1976 between mean sRGB colours, exact curve, D65"
     seed: int = 0
 
 

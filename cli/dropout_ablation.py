@@ -149,7 +149,7 @@ def train(
 def training_folder(out: Path, model: Path, settings: AblationTraining, dropout: float) -> Path:
     """Return the folder of a training, another one for each combination of what it depends on."""
     paths = locate(model, Variant.FULL_BODY)
-    files = [part.weights for part in (paths.vae, paths.outfitting_unet, paths.tryon_unet)]
-    stamps = [file_stamp(file) for file in files]
+    parts = (paths.vae, paths.outfitting_unet, paths.tryon_unet)
+    stamps = [file_stamp(file) for part in parts for file in part.files]
     key = fingerprint({"model": stamps, "dropout": dropout, **MINI_LOSS, **asdict(settings)})
     return out / "trainings" / f"dropout-{dropout:g}-{key}"

@@ -1,6 +1,6 @@
 """What a model folder holds, part by part: the doctor's look at it, without loading a network.
 
-Standard library only, but for what tells a UNet from another: that reads tensors, with torch.
+What is looked at is what a try-on refuses by: `ootd_core.checkpoints.verification`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from ootd_core.checkpoints.catalogue import (
     download_command,
     expected_path,
     files_for,
-    find,
     missing,
     step_folder,
+    stranger_for,
 )
-from ootd_core.checkpoints.integrity import damage, tokenizer_damage
-from ootd_core.requirements import is_installed
+from ootd_core.checkpoints.verification import fault_of
 
 
 class State(StrEnum):
@@ -76,27 +75,8 @@ def _unet(folder: Path, part: Part, variant: Variant) -> Finding:
     wrong = _state(folder, part, variant)
     if wrong is not None:
         return Finding(subject=subject, state=wrong.state, text=wrong.text)
-    mixed_up = _mixed_up(folder, variant, part)
-    if mixed_up is not None:
-        return Finding(subject=subject, state=State.BAD, text=mixed_up)
     place = expected_path(folder, files_for(variant, (part,))[0]).parent
     return Finding(subject=subject, state=State.GOOD, text=f"whole ({place})")
-
-
-def _mixed_up(folder: Path, variant: Variant, part: Part) -> str | None:
-    """What a UNet is instead, if it is another one; None where there is no torch to tell it."""
-    if not (is_installed("torch") and is_installed("safetensors")):
-        return None
-    from ootd_core.checkpoints.locating import check_in_channels, check_other_variant, part_files
-
-    (other,) = set(Variant) - {variant}
-    files = part_files(folder, variant, part)
-    try:
-        check_in_channels(files)
-        check_other_variant(folder, other, files)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def _state(folder: Path, part: Part, variant: Variant) -> Finding | None:
@@ -108,22 +88,21 @@ def _state(folder: Path, part: Part, variant: Variant) -> Finding | None:
         return Finding(
             subject=part,
             state=State.BAD if needed else State.NOTE,
-            text=f"lacks {_names(absent)}; get it with {command}",
+            text=f"lacks {_names(absent)}{_stranger(folder, absent[0])}; get it with {command}",
         )
-    for file in files_for(variant, (part,)):
-        path = find(folder, file)
-        wrong = None if path is None else damage(path)
-        if wrong is not None:
-            return Finding(
-                subject=part, state=State.BAD, text=f"{path} {wrong}; replace it with {command}"
-            )
-    found = tokenizer_damage(folder / "ootd" / "tokenizer") if part is Part.TOKENIZER else None
-    if found is not None:
-        path, wrong = found
-        return Finding(
-            subject=part, state=State.BAD, text=f"{path} {wrong}; replace it with {command}"
-        )
-    return None
+    fault = fault_of(folder, variant, part)
+    if fault is None:
+        return None
+    return Finding(
+        subject=part,
+        state=State.NOTE if part is Part.PIPELINE else State.BAD,  # nothing here reads that
+        text=f"{fault.path} {fault.text}; replace it with {command}",
+    )
+
+
+def _stranger(folder: Path, file: WeightFile) -> str:
+    stranger = stranger_for(folder, file)
+    return "" if stranger is None else f" ({stranger.name} in its place must be renamed)"
 
 
 def _names(files: Sequence[WeightFile]) -> str:

@@ -109,7 +109,7 @@ class LoadModel(io.ComfyNode):
             paths.outfitting_unet,
             paths.tryon_unet,
         )
-        files = [file for part in parts for file in (part.config, part.weights)]
+        files = [file for part in parts for file in part.files]
         dtype = WEIGHT_DTYPES[weight_dtype]
 
         def load() -> tuple[Any, ...]:

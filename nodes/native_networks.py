@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from ..ootd_core.checkpoints.catalogue import Part
-from ..ootd_core.checkpoints.locating import IN_CHANNELS, CheckpointPaths, PartFiles
+from ..ootd_core.checkpoints.locating import CheckpointPaths, PartFiles
 from ..ootd_core.checkpoints.modules import check_state, unfit
 from ..ootd_core.checkpoints.reading import read_json
+from ..ootd_core.checkpoints.verification import IN_CHANNELS
 from ..ootd_core.latents import SCALE
 
 TRAINED_HEIGHT = "ootd_trained_height"

@@ -12,6 +12,7 @@ from humanparse import HumanParser
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import Part, download_command, files_for, find, missing
 from ootd_core.checkpoints.integrity import file_stamp
+from ootd_core.checkpoints.locating import check_part
 from ootd_core.images.fitting import size_of
 from openpose import BodyNetwork, detect_people, load_body_network
 
@@ -28,13 +29,13 @@ class PersonNetworks:
 
     @cached_property
     def parser(self) -> HumanParser:
-        """The human parser. Raises FileNotFoundError if a file of it is missing."""
+        """The human parser. Raises FileNotFoundError or ValueError for a file that is unfit."""
         atr, lip = self._files(Part.PARSER, "a mask (--mask) does without it")
         return HumanParser(atr, lip, device=self.device)
 
     @cached_property
     def body_network(self) -> BodyNetwork:
-        """The pose network. Raises FileNotFoundError if its file is missing."""
+        """The pose network. Raises FileNotFoundError or ValueError if its file is unfit."""
         (path,) = self._files(Part.POSE, "keypoints (--keypoints) or a mask (--mask) do without it")
         return load_body_network(path, device=self.device)
 
@@ -57,7 +58,10 @@ class PersonNetworks:
         return repr([path and file_stamp(path) for path in found])
 
     def _files(self, part: Part, otherwise: str) -> list[Path]:
-        """The part's files in the model folder. Raises FileNotFoundError naming those missing."""
+        """The part's files in the model folder, all there and whole.
+
+        Raises FileNotFoundError naming those missing, ValueError naming one that is damaged.
+        """
         absent = missing(self.folder, self.variant, (part,))
         if absent:
             names = ", ".join(file.path for file in absent)
@@ -65,5 +69,6 @@ class PersonNetworks:
                 f"The {part} lacks {names} in {self.folder}: get it with "
                 f"'{download_command(self.folder, self.variant)}'; {otherwise}."
             )
+        check_part(self.folder, self.variant, part)
         found = (find(self.folder, file) for file in files_for(self.variant, (part,)))
         return [path for path in found if path is not None]

@@ -2,6 +2,7 @@
 
 catalogue     every published file: name, revision, hash, licence
 locating      the parts of a model folder: found and verified, without loading a network
+verification  what is wrong with the files of a part: for the doctor and for a try-on
 integrity     is a file whole, is it what its name says, is it still the same
 reading       one weights file: tensors, or their shapes from the header
 modules       torch modules built from config.json and filled key by key

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..categories import Variant
 from ..requirements import pack_command
@@ -29,6 +29,7 @@ TEXT_PREFIX = "text_model."
 """Of the text encoder's tensors in the published file."""
 
 MIB = 2**20
+WEIGHT_ENDINGS = frozenset({".safetensors", ".bin", ".pth", ".pt", ".ckpt"})
 
 
 class Part(StrEnum):
@@ -134,6 +135,33 @@ class WeightFile:
     sha256: str | None = None
     required: bool = True
 
+    @property
+    def names(self) -> list[str]:
+        """All accepted names, the best first: safetensors, in full precision, in one file."""
+        return sorted(
+            (self.path, *self.alternatives),
+            key=lambda name: (".safetensors" not in name, ".fp16." in name, ".index." in name),
+        )
+
+
+def _saved_as(path: str) -> tuple[str, ...]:
+    """The other names under which diffusers and transformers save the same weights."""
+    folder, _, name = path.rpartition("/")
+    stem = name.partition(".")[0]
+    single = "diffusion_pytorch_model" if stem.startswith("diffusion") else "model"
+    pickled = "diffusion_pytorch_model" if stem.startswith("diffusion") else "pytorch_model"
+    names = [
+        f"{folder}/{first}.{ending}"
+        for first, format_ in ((single, "safetensors"), (pickled, "bin"))
+        for ending in (
+            format_,
+            f"fp16.{format_}",
+            f"{format_}.index.json",
+            f"{format_}.index.fp16.json",
+        )
+    ]
+    return tuple(other for other in names if other != path)
+
 
 def _ootd(
     path: str,
@@ -188,7 +216,7 @@ def _unet(variant: Variant, part: Part) -> tuple[WeightFile, WeightFile]:
             CC_BY_NC_SA,
             OPENRAIL,
             variants=only,
-            alternatives=(f"{weights}.bin",),
+            alternatives=_saved_as(f"{weights}.safetensors"),
         ),
     )
 
@@ -206,7 +234,7 @@ FILES: tuple[WeightFile, ...] = (
         Part.TEXT_ENCODER,
         470 * MIB,
         OPENRAIL,
-        alternatives=("ootd/text_encoder/model.safetensors",),
+        alternatives=_saved_as("ootd/text_encoder/pytorch_model.bin"),
     ),
     _ootd("ootd/vae/config.json", Part.VAE, 700, OPENRAIL),
     _ootd(
@@ -214,7 +242,7 @@ FILES: tuple[WeightFile, ...] = (
         Part.VAE,
         319 * MIB,
         OPENRAIL,
-        alternatives=("ootd/vae/diffusion_pytorch_model.safetensors",),
+        alternatives=_saved_as("ootd/vae/diffusion_pytorch_model.bin"),
     ),
     _clip("config.json", 4_500, "8a09b467700c58138c29d53c605b34ebc69beaadd13274a8a2af8ad2c2f4032a"),
     _clip(
@@ -226,7 +254,7 @@ FILES: tuple[WeightFile, ...] = (
         "model.safetensors",
         1_710_540_580,
         "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb",
-        alternatives=(f"{CLIP_FOLDER}/pytorch_model.bin",),
+        alternatives=_saved_as(f"{CLIP_FOLDER}/model.safetensors"),
     ),
     *(
         file
@@ -264,15 +292,23 @@ def step_folder(folder: Path, variant: Variant) -> Path | None:
 def find(folder: Path, file: WeightFile) -> Path | None:
     """Where `file` lies in a model folder, under any accepted name; None if it is not there.
 
-    Safetensors is preferred where a folder holds both formats. UNets are looked for in the
-    checkpoint of the highest step, whatever that step is.
+    Safetensors is preferred where a folder holds both formats, and full precision over half. UNets
+    are looked for in the checkpoint of the highest step, whatever that step is.
     """
-    names = sorted((file.path, *file.alternatives), key=lambda name: not name.endswith("tensors"))
-    for name in names:
+    for name in file.names:
         path = expected_path(folder, file, name)
         if path.is_file():
             return path
     return None
+
+
+def stranger_for(folder: Path, file: WeightFile) -> Path | None:
+    """The one weights file that lies where a missing one belongs, under a name of its own."""
+    if PurePath(file.path).suffix == ".json" or file.part is Part.PARSER:
+        return None
+    place = expected_path(folder, file)
+    found = [path for path in sorted(place.parent.glob("*")) if path.suffix in WEIGHT_ENDINGS]
+    return found[0] if len(found) == 1 else None
 
 
 def expected_path(folder: Path, file: WeightFile, name: str | None = None) -> Path:

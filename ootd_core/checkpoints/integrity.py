@@ -24,8 +24,8 @@ def damage(path: Path) -> str | None:
     """What is wrong with a weights file, as the end of a sentence ("is ..."); None if it is whole.
 
     Reads headers and structure only, so a changed byte among the tensors goes unnoticed: the
-    hashes of the download cover that. Understands .safetensors, .bin and .pth, .onnx, .json and
-    merges.txt.
+    hashes of the download cover that. Understands .safetensors, .bin and .pth, .onnx, .json,
+    merges.txt and the index of weights in several files, which is whole if all of them are.
     """
     size = path.stat().st_size
     if size == 0:
@@ -42,9 +42,50 @@ def damage(path: Path) -> str | None:
     if path.suffix == ".onnx":
         return _onnx_damage(path, size)
     if path.suffix == ".json":
-        return _json_damage(path)
+        return _json_damage(path) or (_index_damage(path) if is_index(path) else None)
     if path.name == MERGES:
         return _merges_damage(path)
+    return None
+
+
+def is_index(path: Path) -> bool:
+    """Whether a file says which of several files holds which tensor."""
+    return path.name.endswith((".index.json", ".index.fp16.json"))
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether weights, in one file or by their index, are stored as safetensors."""
+    return ".safetensors" in path.name
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The files that hold the tensors: the file itself, or those that a whole index names."""
+    if not is_index(path):
+        return [path]
+    names: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    return [path.with_name(name) for name in sorted(set(names.values()))]
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors of whole safetensors by name, from headers alone."""
+    return {
+        name: tuple(entry["shape"])
+        for file in weight_files(path)
+        for name, entry in read_header(file).items()
+        if name != "__metadata__"
+    }
+
+
+def read_bytes(path: Path, name: str) -> bytes | None:
+    """A tensor of whole safetensors as it is stored, None if there is none of this name."""
+    for file in weight_files(path):
+        entry = read_header(file).get(name)
+        if entry is not None:
+            with file.open("rb") as stream:
+                (header_size,) = struct.unpack("<Q", stream.read(8))
+                first, last = entry["data_offsets"]
+                stream.seek(8 + header_size + first)
+                return stream.read(last - first)
     return None
 
 
@@ -147,6 +188,20 @@ def _json_damage(path: Path) -> str | None:
     except ValueError:
         return "is not valid JSON"
     return None if isinstance(parsed, dict) else "is not a JSON object"
+
+
+def _index_damage(path: Path) -> str | None:
+    names = json.loads(path.read_text(encoding="utf-8")).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        return "names no files of weights (weight_map)"
+    for name in sorted({str(name) for name in names.values()}):
+        shard = path.with_name(name) if Path(name).name == name else None
+        if shard is None or not shard.is_file():
+            return f"names {name}, which does not lie beside it"
+        wrong = damage(shard)
+        if wrong is not None:
+            return f"names {name}, which {wrong}"
+    return None
 
 
 def _merges(path: Path) -> list[list[str]]:

@@ -1,18 +1,13 @@
 """Where every part of a model lies in a folder of the published layout, checked without loading.
 
 The half of checkpoint loading that needs neither diffusers nor transformers: the command line, the
-doctor and the ComfyUI nodes share it. The files people confuse are all called
-diffusion_pytorch_model.safetensors: the outfitting UNet (unet_garm) and the try-on UNet (unet_vton)
-differ by the input channels of conv_in, 4 and 8. The two variants (hd, dc) have equal shapes, so
-they are told apart only where both are there and hold the same network.
+doctor and the ComfyUI nodes share it. `verification` says what is looked at.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from ..categories import Variant
@@ -21,19 +16,19 @@ from .catalogue import (
     DENOISING_PARTS,
     UNET_FOLDERS,
     Part,
+    WeightFile,
     download_command,
     expected_path,
     files_for,
     find,
     missing,
     step_folder,
+    stranger_for,
 )
-from .integrity import MERGES, damage, tokenizer_damage
-from .reading import read_shapes, read_state_dict
+from .integrity import MERGES, damage, tokenizer_damage, weight_files
+from .reading import read_state_dict
+from .verification import fault_of
 
-IN_CHANNELS: dict[Part, int] = {Part.OUTFITTING_UNET: 4, Part.TRYON_UNET: 8}
-"""conv_in: garment latents alone, or noisy latents beside the masked person's."""
-CONV_IN = "conv_in.weight"
 MINI_CHECKPOINT = Path(__file__).resolve().parents[2] / "demo" / "checkpoints"
 """The small checkpoint that comes with this project; it dresses drawn dolls, not photographs."""
 DEMO_SAMPLES = MINI_CHECKPOINT.parent / "samples"
@@ -42,12 +37,21 @@ DEMO_SAMPLES = MINI_CHECKPOINT.parent / "samples"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartFiles:
-    """One network on disk. remedy: what to do if a file proves bad, as the end of a sentence."""
+    """One network on disk.
+
+    weights: a file, or the index of several. remedy: what to do if a file proves bad, as the end of
+    a sentence.
+    """
 
     part: Part
     config: Path
     weights: Path
     remedy: str
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, for their stamps: config, weights and, of an index, what it names."""
+        return list(dict.fromkeys([self.config, self.weights, *weight_files(self.weights)]))
 
     def read_state_dict(self) -> dict[str, Tensor]:
         """Its tensors by name; errors as in `weight_files.read_state_dict`."""
@@ -113,12 +117,9 @@ def locate_preprocessors(folder: Path) -> PreprocessorPaths:
     present = [variant for variant in Variant if step_folder(folder, variant) is not None]
     variant = (*present, Variant.HALF_BODY)[0]
     check_complete(folder, variant, parts)
-    paths: list[Path] = []
-    for file in files_for(variant, parts):
-        path = _found(find(folder, file))
-        check_whole(path, _remedy(folder, variant))
-        paths.append(path)
-    atr, lip, pose = paths
+    for part in parts:
+        check_part(folder, variant, part)
+    atr, lip, pose = (_found(find(folder, file)) for file in files_for(variant, parts))
     return PreprocessorPaths(parser_atr=atr, parser_lip=lip, pose=pose)
 
 
@@ -145,6 +146,13 @@ def check_complete(folder: Path, variant: Variant, parts: Collection[Part]) -> N
             f"{command} gets them."
         )
     first = expected_path(folder, absent[0])
+    stranger = stranger_for(folder, absent[0])
+    if stranger is not None:
+        raise FileNotFoundError(
+            f"{folder} lacks {first.relative_to(folder).as_posix()}, but {stranger.name} lies in "
+            f"its place: if that is it, rename it to {_names_for(absent[0], stranger)}, or "
+            f"{command} gets what is missing."
+        )
     more = f" and {len(absent) - 1} more of its files" if len(absent) > 1 else ""
     raise FileNotFoundError(
         f"{folder} lacks {first.relative_to(folder).as_posix()}{more}: {command} gets what is "
@@ -153,25 +161,21 @@ def check_complete(folder: Path, variant: Variant, parts: Collection[Part]) -> N
 
 
 def verify(paths: CheckpointPaths) -> None:
-    """Looks into every file: whole; the UNets not swapped, not one network under both variants.
+    """Looks into every file: whole; the part that its place says; the two variants not one network.
 
-    Reads headers, and the tokenizer: costs a tenth of a second. Raises ValueError, one sentence
-    that names file, folder and command.
+    As `doctor` does. Reads headers, and the tokenizer: costs a tenth of a second. Raises
+    ValueError, one sentence that names file, folder and command.
     """
-    remedy = paths.vae.remedy
-    for part in (paths.vae, paths.text_encoder, paths.image_encoder):
-        check_whole(part.config, remedy)
-        check_whole(part.weights, remedy)
-    for path in (paths.image_processor, paths.scheduler):
-        check_whole(path, remedy)
-    check_tokenizer(paths.tokenizer, remedy)
-    for part in (paths.outfitting_unet, paths.tryon_unet):
-        check_whole(part.config, part.remedy)
-    for files in (paths.outfitting_unet, paths.tryon_unet):
-        check_in_channels(files)
-    other = Variant.FULL_BODY if paths.variant is Variant.HALF_BODY else Variant.HALF_BODY
-    for files in (paths.outfitting_unet, paths.tryon_unet):
-        check_other_variant(paths.folder, other, files)
+    for part in Part:
+        if part in DENOISING_PARTS:
+            check_part(paths.folder, paths.variant, part)
+
+
+def check_part(folder: Path, variant: Variant, part: Part) -> None:
+    """Raises ValueError, one sentence with the command that helps, if a part's files are unfit."""
+    fault = fault_of(folder, variant, part)
+    if fault is not None:
+        raise ValueError(f"{fault}: {_remedy(folder, variant)}.")
 
 
 def check_whole(path: Path, remedy: str) -> None:
@@ -194,47 +198,6 @@ def check_tokenizer(folder: Path, remedy: str) -> None:
         raise ValueError(f"{path.name} in {path.parent} {wrong}: {remedy}.")
 
 
-def check_in_channels(files: PartFiles) -> None:
-    """Raises ValueError if a UNet's conv_in takes another number of channels than its part has."""
-    expected = IN_CHANNELS[files.part]
-    shape = _conv_in_shape(files)
-    found = shape[1] if len(shape) == 4 else None
-    if found == expected:
-        return
-    here = f"{files.weights.name} in {files.weights.parent}"
-    for other, channels in IN_CHANNELS.items():
-        if channels == found:
-            raise ValueError(
-                f"{here} is the {other} (conv_in takes {found} channels, that of the "
-                f"{files.part} {expected}), so the files of unet_garm and unet_vton were "
-                f"swapped: {files.remedy}."
-            )
-    raise ValueError(
-        f"{here} is no {files.part}, whose conv_in takes {expected} channels (here: "
-        f"{found if found is not None else 'none'}): {files.remedy}."
-    )
-
-
-def check_other_variant(folder: Path, other: Variant, files: PartFiles) -> None:
-    """Raises ValueError if `other`'s UNet for this part is there too and is the very same network.
-
-    Fine-tuned on different pictures, no two of them share their first layer. A link from one
-    folder to the other is taken for intent.
-    """
-    if missing(folder, other, (files.part,)):
-        return
-    twin = part_files(folder, other, files.part)
-    if twin.weights.resolve() == files.weights.resolve() or damage(twin.weights):
-        return
-    mine, theirs = _conv_in(files), _conv_in(twin)
-    if mine is not None and theirs is not None and torch.equal(mine, theirs):
-        raise ValueError(
-            f"{files.weights.name} in {files.weights.parent} is the same network as in "
-            f"{twin.weights.parent}, so one of the variants hd and dc lies in the wrong folder: "
-            f"{files.remedy}."
-        )
-
-
 def part_files(folder: Path, variant: Variant, part: Part) -> PartFiles:
     """Config and weights of one network; both are there, see `check_complete`."""
     config, weights = (
@@ -245,6 +208,13 @@ def part_files(folder: Path, variant: Variant, part: Part) -> PartFiles:
     return PartFiles(part=part, config=config, weights=weights, remedy=_remedy(folder, variant))
 
 
+def _names_for(file: WeightFile, stranger: Path) -> str:
+    """The accepted name of a file that another one could be renamed to."""
+    names = [Path(name).name for name in (file.path, *file.alternatives)]
+    same = [name for name in names if Path(name).suffix == stranger.suffix]
+    return (same or names)[0]
+
+
 def _remedy(folder: Path, variant: Variant) -> str:
     return f"`{download_command(folder, variant)}` replaces it"
 
@@ -253,19 +223,3 @@ def _found(path: Path | None) -> Path:
     if path is None:
         raise RuntimeError("A required file vanished from the model folder.")
     return path
-
-
-def _conv_in_shape(files: PartFiles) -> tuple[int, ...]:
-    weights = files.weights
-    if weights.suffix != ".safetensors":
-        tensor = files.read_state_dict().get(CONV_IN)
-        return () if tensor is None else tuple(tensor.shape)
-    check_whole(weights, files.remedy)
-    return read_shapes(weights).get(CONV_IN, ())
-
-
-def _conv_in(files: PartFiles) -> Tensor | None:
-    if files.weights.suffix != ".safetensors":
-        return files.read_state_dict().get(CONV_IN)
-    with safe_open(files.weights, framework="pt") as file:
-        return file.get_tensor(CONV_IN) if CONV_IN in file.keys() else None  # noqa: SIM118

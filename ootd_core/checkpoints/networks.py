@@ -21,9 +21,10 @@ from .clip_towers import (
     load_text_encoder,
     load_tokenizer,
 )
-from .locating import IN_CHANNELS, CheckpointPaths, PartFiles, locate, verify
+from .locating import CheckpointPaths, PartFiles, locate, verify
 from .modules import build_module, fill_module
 from .reading import read_json
+from .verification import IN_CHANNELS
 
 if TYPE_CHECKING:
     from transformers import CLIPImageProcessor

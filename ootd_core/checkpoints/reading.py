@@ -12,24 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .integrity import damage, read_header
+from .integrity import damage, is_safetensors, read_shapes, weight_files
+
+__all__ = ["UNREADABLE", "read_json", "read_shapes", "read_state_dict", "read_tensor"]
 
 UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, IndexError, KeyError)
 """What torch.load raises for a damaged or refused file, depending on its format and on where."""
 
 
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of a safetensors file's tensors by name, from its header alone; the file is whole."""
-    header = read_header(path)
-    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-
-
 def read_state_dict(path: Path, *, remedy: str = "download it again") -> dict[str, Tensor]:
-    """The tensors of a .safetensors, .bin or .pth file by name, on the CPU, as stored.
+    """The tensors of a .safetensors, .bin or .pth file, or of all files of an index, by name.
+
+    They are on the CPU, as stored.
 
     Tensors may share memory with the file: copy what outlives it. remedy: ends the sentence of an
     error. Raises FileNotFoundError if there is no such file, ValueError if it is cut off, is
@@ -40,6 +38,24 @@ def read_state_dict(path: Path, *, remedy: str = "download it again") -> dict[st
     wrong = damage(path)
     if wrong is not None:
         raise ValueError(f"{path.name} in {path.parent} {wrong}: {remedy}.")
+    state: dict[str, Tensor] = {}
+    for file in weight_files(path):
+        state |= _read_file(file, remedy)
+    return state
+
+
+def read_tensor(path: Path, name: str) -> Tensor | None:
+    """One tensor of weights as `read_state_dict` reads them, without the others if possible."""
+    if not is_safetensors(path):
+        return read_state_dict(path).get(name)
+    for file in weight_files(path):
+        with safe_open(file, framework="pt") as opened:
+            if name in opened.keys():  # noqa: SIM118
+                return opened.get_tensor(name)
+    return None
+
+
+def _read_file(path: Path, remedy: str) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         try:
             return load_file(path)

@@ -99,7 +99,8 @@ def made_by(
     """
     paths = locate(model, networks.variant)
     parts = (paths.vae, paths.text_encoder, paths.image_encoder)
-    files = [part.weights for part in (*parts, paths.outfitting_unet, paths.tryon_unet)]
+    parts = (*parts, paths.outfitting_unet, paths.tryon_unet)
+    files = [file for part in parts for file in part.files]
     names = [dataset.name(index) for index in range(len(dataset))]
     return {
         "settings": asdict(settings),

@@ -15,6 +15,7 @@ import torch
 
 from ..categories import Variant
 from ..checkpoints.catalogue import FILES, UNET_FOLDERS, Part, find
+from ..checkpoints.integrity import weight_files
 from ..checkpoints.networks import Networks
 from ..checkpoints.writing import save_part, unet_folder, write_whole
 
@@ -28,9 +29,10 @@ def copy_parts(parts: Path, out: Path) -> None:
         source = None if file.part in UNET_FOLDERS else find(parts, file)
         if source is None:
             continue
-        target = out / source.relative_to(parts)
-        if not target.is_file() or target.stat().st_size != source.stat().st_size:
-            write_whole(target, lambda path, source=source: shutil.copyfile(source, path))
+        for path in dict.fromkeys([*weight_files(source), source]):
+            target = out / path.relative_to(parts)
+            if not target.is_file() or target.stat().st_size != path.stat().st_size:
+                write_whole(target, lambda place, path=path: shutil.copyfile(path, place))
 
 
 def publish(

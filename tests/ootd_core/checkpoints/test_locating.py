@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cli.model_folder import State, examine
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import Part, download_command
 from ootd_core.checkpoints.clip_towers import load_tokenizer
-from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
+from ootd_core.checkpoints.locating import PartFiles, locate, locate_preprocessors, verify
+from ootd_core.checkpoints.networks import load_networks
 from ootd_core.checkpoints.reading import read_state_dict
 from ootd_core.checkpoints.writing import part_folder
 from tests.damage import damaged
@@ -60,6 +63,94 @@ def test_bin_files_are_found_and_verified(model: Path) -> None:
     verify(paths)
     assert paths.tryon_unet.weights.suffix == ".bin"
     assert paths.tryon_unet.read_state_dict()["conv_in.weight"].shape[1] == 8
+
+
+def as_half(path: Path) -> None:
+    """The name and the type in which diffusers saves variant="fp16"."""
+    state = {key: value.half() for key, value in load_file(path).items()}
+    save_file(state, path.with_name(f"{path.stem}.fp16.safetensors"))
+    path.unlink()
+
+
+def as_shards(path: Path) -> None:
+    """Two files and the index of them, as large models are saved."""
+    state = load_file(path)
+    parts = [dict(list(state.items())[first::2]) for first in range(2)]
+    names = [f"{path.stem}-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for part, name in zip(parts, names, strict=True):
+        save_file(part, path.with_name(name))
+    weight_map = {key: name for part, name in zip(parts, names, strict=True) for key in part}
+    index = path.with_name(f"{path.name}.index.json")
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    path.unlink()
+
+
+@pytest.mark.parametrize("rename", [as_half, as_shards])
+def test_files_by_their_other_names_are_loaded(rename: Callable[[Path], None], model: Path) -> None:
+    before = {part: read(model, part) for part in WEIGHTS}
+    for path in (
+        unet(model, DC, "unet_garm"),
+        unet(model, DC, "unet_vton"),
+        locate(model, DC).vae.weights,
+        locate(model, DC).text_encoder.weights,
+        locate(model, DC).image_encoder.weights,
+    ):
+        rename(path)
+    paths = locate(model, DC)
+    verify(paths)
+    assert all(path.is_file() for path in paths.tryon_unet.files)
+    assert len(paths.tryon_unet.files) == (4 if rename is as_shards else 2)
+    for part, state in before.items():
+        after = read(model, part)
+        assert after.keys() == state.keys()
+        assert all(torch.equal(after[key].half(), value.half()) for key, value in state.items())
+    assert load_networks(model, DC).variant is DC
+
+
+WEIGHTS = ("vae", "text_encoder", "image_encoder", "outfitting_unet", "tryon_unet")
+
+
+def read(model: Path, part: str) -> dict[str, torch.Tensor]:
+    files: PartFiles = getattr(locate(model, DC), part)
+    return {key: value.clone() for key, value in files.read_state_dict().items()}
+
+
+def test_a_shard_that_is_missing_or_cut_is_named(model: Path) -> None:
+    path = unet(model, HD, "unet_vton")
+    as_shards(path)
+    shard = sorted(path.parent.glob("*.safetensors"))[1]
+    truncate(shard, 0.5)
+    with pytest.raises(ValueError) as caught:
+        verify(locate(model, HD))
+    assert f"names {shard.name}, which is cut off" in sentence(caught.value, model, HD)
+    shard.unlink()
+    with pytest.raises(ValueError, match="which does not lie beside it"):
+        verify(locate(model, HD))
+    index = path.with_name(f"{path.name}.index.json")
+    index.write_text('{"weight_map": {"a": "../../../secret.safetensors"}}')
+    with pytest.raises(ValueError, match="which does not lie beside it"):
+        verify(locate(model, HD))
+    index.write_text("{}")
+    with pytest.raises(ValueError, match="names no files of weights"):
+        verify(locate(model, HD))
+
+
+def test_weights_under_a_name_of_their_own_are_named(model: Path) -> None:
+    weights = locate(model, HD).vae.weights
+    weights.rename(weights.with_name("vae-ft-mse.safetensors"))
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(model, HD)
+    text = sentence(caught.value, model, HD)
+    assert "vae-ft-mse.safetensors lies in its place" in text
+    assert "rename it to diffusion_pytorch_model.safetensors" in text
+
+
+def test_the_network_of_another_part_is_recognised(model: Path) -> None:
+    paths = locate(model, HD)
+    shutil.copy(paths.text_encoder.weights, paths.vae.weights)
+    with pytest.raises(ValueError) as caught:
+        verify(paths)
+    assert "vae is the text encoder: it has no tensor" in sentence(caught.value, model, HD)
 
 
 def test_no_folder_and_an_empty_folder(tmp_path: Path) -> None:
@@ -179,6 +270,20 @@ def test_a_damaged_unet_is_named(harm: Callable[[Path], None], expected: str, mo
     text = sentence(caught.value, model, DC)
     assert expected in text and f"{path.name} in {path.parent}" in text
     verify(locate(model, HD))
+
+
+def test_the_doctor_finds_what_a_try_on_refuses(model: Path) -> None:
+    for name, content, _ in DAMAGED_FILES:
+        path = model / "ootd" / name
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        with pytest.raises(ValueError) as caught:
+            verify(locate(model, DC))
+        bad = [finding.text for finding in examine(model) if finding.state is State.BAD]
+        assert len(bad) == 1, bad
+        said, _, _ = str(caught.value).partition(": `")
+        assert said.partition(f"{path.parent} ")[2] in bad[0]
+        path.write_bytes(whole)
 
 
 DAMAGED_FILES = [

@@ -124,7 +124,7 @@ def check_package(package: Package) -> Finding:
         return Finding(
             subject=package.requirement,
             state=State.BAD if package.required else State.NOTE,
-            text=f"not installed, which costs {package.costs}; get it with "
+            text=f"not installed, which is needed for {package.costs}; get it with "
             f"{pip_command([package.requirement])}",
         )
     version = _version(package.requirement)

@@ -36,11 +36,15 @@ def tryon_command(
     variant: Annotated[
         Variant, typer.Option(help="hd: half body, upper garments; dc: full body")
     ] = Variant.FULL_BODY,
-    steps: Annotated[int, typer.Option(min=1)] = 20,
-    guidance: Annotated[float, typer.Option(help="garment's strength, 1 to 5")] = 2.0,
-    seed: int = 0,
-    sampler: Scheduler = Scheduler.UNIPC,
-    samples: Annotated[int, typer.Option(min=1)] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="sampling steps of each garment")] = 20,
+    guidance: Annotated[
+        float, typer.Option(help="garment's strength, 1 to 5; below 1 without guidance, quicker")
+    ] = 2.0,
+    seed: Annotated[int, typer.Option(help="of the noise: another seed, another try")] = 0,
+    sampler: Annotated[Scheduler, typer.Option(help="how the noise is taken away")] = (
+        Scheduler.UNIPC
+    ),
+    samples: Annotated[int, typer.Option(min=1, help="pictures to make")] = 1,
     mask_mode: Annotated[MaskMode, typer.Option(help="how the mask is drawn")] = MaskMode.ROBUST,
     grow: Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")] = 0,
     mask: Annotated[Path | None, typer.Option(help="your own mask: white is redrawn")] = None,
@@ -58,7 +62,10 @@ def tryon_command(
     ),
     feather: Annotated[float, typer.Option(min=0, help="width of the seam in pixels")] = 2.0,
     height: Annotated[
-        int | None, typer.Option(min=64, help="of the networks' picture; default: as trained")
+        int | None,
+        typer.Option(
+            min=64, help="of the networks' picture, a multiple of 32; default: as trained"
+        ),
     ] = None,
     quality: Annotated[
         int | None,

@@ -16,6 +16,9 @@ from .latents import SCALE, Repaint
 from .masks.morphology import validate_mask
 from .sampling import LCM_MAX_STEPS, Scheduler
 
+MAX_STEPS = 1000  # of the noise schedule that the networks were trained on
+MAX_IMAGES = 1000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TryOnRequest:
@@ -83,16 +86,18 @@ def check_sampling(
     scheduler: Scheduler,
 ) -> None:
     """Raises ValueError, one sentence, for a setting of the sampling that is out of range."""
-    if num_inference_steps < 1:
-        raise ValueError(f"num_inference_steps is {num_inference_steps}, but at least 1 is needed.")
+    if not 1 <= num_inference_steps <= MAX_STEPS:
+        raise ValueError(
+            f"num_inference_steps is {num_inference_steps}, but must lie in 1 to {MAX_STEPS}."
+        )
     if scheduler is Scheduler.LCM and num_inference_steps > LCM_MAX_STEPS:
         raise ValueError(
             f"num_inference_steps is {num_inference_steps}, but the lcm scheduler takes "
             f"at most {LCM_MAX_STEPS}: choose fewer steps or another scheduler."
         )
-    if num_images_per_prompt < 1:
+    if not 1 <= num_images_per_prompt <= MAX_IMAGES:
         raise ValueError(
-            f"num_images_per_prompt is {num_images_per_prompt}, but at least 1 is needed."
+            f"num_images_per_prompt is {num_images_per_prompt}, but must lie in 1 to {MAX_IMAGES}."
         )
     if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
         raise ValueError(f"guidance_scale is {guidance_scale}, but must be a number of 0 or more.")

@@ -5,7 +5,7 @@ Names are those of diffusers' pipelines where these have one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TypeVar
 
@@ -19,7 +19,8 @@ from .preparation import FitChoice
 Choice = TypeVar("Choice", bound=StrEnum)
 
 MAX_FEATHER = 256.0
-MIN_HEIGHT = 64
+MAX_GROW = 512
+MIN_HEIGHT, MAX_HEIGHT = 64, 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +58,8 @@ class TryOnOptions:
     person_index: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name))
         for name, kind in (
             ("scheduler", Scheduler),
             ("mask_mode", MaskMode),
@@ -70,15 +73,37 @@ class TryOnOptions:
             seed=self.seed,
             scheduler=self.scheduler,
         )
+        if abs(self.mask_grow) > MAX_GROW:
+            raise ValueError(
+                f"mask_grow is {self.mask_grow}, but must lie in -{MAX_GROW} to {MAX_GROW}."
+            )
         if not 0 <= self.feather <= MAX_FEATHER:
             raise ValueError(f"feather is {self.feather}, but must lie in 0 to {MAX_FEATHER:g}.")
-        if self.height is not None and (self.height < MIN_HEIGHT or self.height % (4 * SCALE)):
+        if self.height is not None and (
+            not MIN_HEIGHT <= self.height <= MAX_HEIGHT or self.height % (4 * SCALE)
+        ):
             raise ValueError(
-                f"height is {self.height}, but must be a multiple of {4 * SCALE} from "
-                f"{MIN_HEIGHT} on, so that three quarters of it are a width that the networks take."
+                f"height is {self.height}, but must be a multiple of {4 * SCALE} from {MIN_HEIGHT} "
+                f"to {MAX_HEIGHT}, so that three quarters of it are a width that the networks take."
             )
         if self.person_index < 0:
             raise ValueError(f"person_index is {self.person_index}, but counts from 0.")
+
+
+WHOLE_NUMBERS = frozenset(
+    {"num_inference_steps", "num_images_per_prompt", "seed", "mask_grow", "height", "person_index"}
+)
+NUMBERS = frozenset({"guidance_scale", "feather"})
+
+
+def _check_type(name: str, value: object) -> None:
+    if name == "height" and value is None:
+        return
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if name in WHOLE_NUMBERS and not is_whole:
+        raise ValueError(f"{name} is {value!r}, but must be a whole number.")
+    if name in NUMBERS and not (is_whole or isinstance(value, float)):
+        raise ValueError(f"{name} is {value!r}, but must be a number.")
 
 
 def _choice(name: str, value: str, kind: type[Choice]) -> Choice:

@@ -25,8 +25,9 @@ from ootd_core.checkpoints.locating import MINI_CHECKPOINT, locate, verify
 from ootd_core.checkpoints.lora import merge_loras
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.checkpoints.reading import read_json
+from ootd_core.checkpoints.verification import trained_size
 from ootd_core.images.compositing import paste_back
-from ootd_core.images.files import as_image
+from ootd_core.images.files import as_image, read_mask
 from ootd_core.images.fitting import (
     Fit,
     fit_mask,
@@ -40,10 +41,12 @@ from ootd_core.images.fitting import (
 )
 from ootd_core.latents import SCALE, binary_mask
 from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask
+from ootd_core.masks.limbs import JOINTS
 from ootd_core.masks.morphology import SoftMask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep
+from openpose import Person
 
 from .options import TryOnOptions
 from .perception import PersonNetworks
@@ -169,8 +172,8 @@ class TryOn:
         category: Category | str | None = None,
         *,
         options: TryOnOptions | None = None,
-        mask: NDArray[Any] | Image.Image | None = None,
-        people: Sequence[Keypoints] | None = None,
+        mask: AnyImage | None = None,
+        people: Sequence[Keypoints | Person] | None = None,
         on_step: OnStep | None = None,
         **settings: Any,
     ) -> TryOnResult:
@@ -181,10 +184,10 @@ class TryOn:
                 on one after the other.
             category: "upper", "lower" or "dress"; of a single garment.
             options: or its fields as keywords (`num_inference_steps=10`), which win.
-            mask: [H, W] of the person's picture, what is repainted, in place of a generated one;
-                black throughout means none.
-            people: keypoints [18, 3] each, in pixels of the person's picture, in place of detected
-                ones.
+            mask: of the person's picture, what is repainted, in place of a generated one: an array
+                [H, W], a PIL image or a file's path. Black throughout means none.
+            people: keypoints [18, 3] each, or what `openpose.load_people` gives, in pixels of the
+                person's picture, in place of detected ones.
             on_step: called after every step with (step from 1, steps of all garments, latents);
                 may raise to cancel.
 
@@ -196,9 +199,10 @@ class TryOn:
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
         painted = own_mask(_mask_array(mask), size_of(original))
+        joints = None if people is None else [_keypoints_of(person) for person in people]
         self._seconds = {}
         with self._stage("see the person"):
-            subject = self._meet(original, painted, people, options)
+            subject = self._meet(original, painted, joints, options)
         warnings = list(subject.person.warnings)
         if mask is not None and painted is None:
             warnings.append("The mask is black throughout, so it was made from the picture.")
@@ -258,7 +262,14 @@ class TryOn:
             garment = [(garment, category)]
         elif category is not None:
             raise ValueError("An outfit has its categories beside its garments: give no other.")
-        outfit = [(picture, as_category(kind)) for picture, kind in garment]
+        try:
+            pairs = [(picture, kind) for picture, kind in garment]
+        except (TypeError, ValueError):
+            raise ValueError(
+                "A garment is a path, a PIL image or an array; an outfit is a list of pairs of these "
+                "and a category: [(picture, category), ...]."
+            ) from None
+        outfit = [(picture, as_category(kind)) for picture, kind in pairs]
         if not outfit:
             raise ValueError("The outfit has no garment.")
         for _, kind in outfit:
@@ -323,7 +334,10 @@ class TryOn:
     @cached_property
     def _trained_height(self) -> int:
         unet = locate(self.folder, self.variant).tryon_unet
-        return SCALE * int(read_json(unet.config, remedy=unet.remedy)["sample_size"])
+        size = trained_size(read_json(unet.config, remedy=unet.remedy))
+        if size is None:
+            raise ValueError(f"{unet.config} tells no sample_size: {unet.remedy}.")
+        return SCALE * size
 
     @contextmanager
     def _stage(self, name: str) -> Generator[None]:
@@ -362,8 +376,28 @@ def as_category(category: Category | str) -> Category:
         raise ValueError(f"category is '{category}', but must be one of {names}.") from None
 
 
-def _mask_array(mask: NDArray[Any] | Image.Image | None) -> NDArray[Any] | None:
-    return np.asarray(mask.convert("L")) if isinstance(mask, Image.Image) else mask
+def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
+    if mask is None or isinstance(mask, np.ndarray):
+        return mask
+    if isinstance(mask, Image.Image):
+        return np.asarray(mask.convert("L"))
+    if isinstance(mask, str | Path):
+        return read_mask(Path(mask))
+    raise ValueError(
+        f"A mask is an array [H, W], a PIL image or the path of a file, not {type(mask).__name__}."
+    )
+
+
+def _keypoints_of(person: Keypoints | Person) -> Keypoints:
+    """Keypoints [18, 3], checked. Raises ValueError for anything else."""
+    keypoints = person.keypoints if isinstance(person, Person) else person
+    if not isinstance(keypoints, np.ndarray) or keypoints.shape != (len(JOINTS), 3):
+        found = getattr(keypoints, "shape", type(keypoints).__name__)
+        raise ValueError(
+            f"people is a list of keypoints, arrays of shape ({len(JOINTS)}, 3), one for each "
+            f"person; one of them is {found}."
+        )
+    return keypoints
 
 
 def _unfit_keypoints(subject: _Subject) -> Keypoints | None:

@@ -71,9 +71,12 @@ def choose_device(name: str) -> str:
         )
         return found.type if found else "cpu"
     try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"The device '{name}' cannot be used here: {error}") from error
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        device = torch.device("meta")  # no device to compute on
+    if device.type == "meta":
+        raise ValueError(f"The device '{name}' cannot be used here: take auto or cpu.")
     return name
 
 

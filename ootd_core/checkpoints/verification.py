@@ -7,8 +7,11 @@ two variants (hd, dc) have equal shapes, so they are told apart only where both 
 the same network. Needs torch for a UNet in a .bin file and nothing but the standard library else.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from ..categories import Variant
 from ..requirements import is_installed
@@ -59,10 +62,43 @@ def fault_of(folder: Path, variant: Variant, part: Part) -> Fault | None:
     if weights is None:
         return None
     if part in UNET_FOLDERS:
-        return _channels_fault(weights, part) or _other_variant_fault(
-            folder, variant, part, weights
+        return (
+            _channels_fault(weights, part)
+            or _config_fault(weights, part)
+            or _other_variant_fault(folder, variant, part, weights)
         )
     return _part_fault(weights, part)
+
+
+def trained_size(config: Mapping[str, Any]) -> int | None:
+    """The height that a UNet's config.json says it was trained at, in latents; None if it does not.
+
+    diffusers allows a number or a pair (height, width) as sample_size.
+    """
+    size = config.get("sample_size")
+    if isinstance(size, list) and size:
+        size = cast("list[object]", size)[0]
+    return size if isinstance(size, int) and not isinstance(size, bool) and size > 0 else None
+
+
+def _config_fault(weights: Path, part: Part) -> Fault | None:
+    """What a UNet's config.json says that cannot be; what it says of widths is seen in loading."""
+    path = weights.parent / "config.json"
+    if not path.is_file():
+        return None
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if trained_size(config) is None:
+        size = config.get("sample_size")
+        return Fault(
+            path=path, text=f"has sample_size {size!r}, but it must be a whole number above 0"
+        )
+    channels = config.get("in_channels", IN_CHANNELS[part])
+    if channels != IN_CHANNELS[part]:
+        return Fault(
+            path=path,
+            text=f"says in_channels {channels!r}, but the {part} has {IN_CHANNELS[part]}",
+        )
+    return None
 
 
 def weights_of(folder: Path, variant: Variant, part: Part) -> Path | None:

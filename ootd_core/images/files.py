@@ -19,7 +19,7 @@ from ..checkpoints.whole_files import check_overlaps, check_target, write_whole
 from ..masks.levels import mask_levels
 from .colours import opaque_srgb
 from .mask_pictures import picture_mask
-from .opening import open_picture
+from .opening import check_size, open_picture
 
 JPEG_QUALITY = 95
 
@@ -84,6 +84,7 @@ def as_image(image: Image.Image | NDArray[Any] | Path | str) -> NDArray[np.uint8
     Raises ValueError for an array that is not uint8 [H, W, 3], and as `load_image` does.
     """
     if isinstance(image, Image.Image):
+        check_size(image.size, "The picture")
         return np.array(opaque_srgb(image, "The picture"))
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -91,7 +92,12 @@ def as_image(image: Image.Image | NDArray[Any] | Path | str) -> NDArray[np.uint8
                 f"A picture must be uint8 RGB of shape (height, width, 3), not {image.dtype} "
                 f"{image.shape}: scale it to 0 to 255 and convert it."
             )
+        check_size((image.shape[1], image.shape[0]), "The picture")
         return image
+    if not isinstance(image, str | Path):
+        raise ValueError(
+            f"A picture is a path, a PIL image or an array, not {type(image).__name__}."
+        )
     return load_image(Path(image))
 
 

@@ -65,7 +65,7 @@ def open_picture(path: Path) -> Image.Image:
     with file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow comments on damage and size: both are judged here
         image = _identify(file, path)
-        _check_size(image, path)
+        check_size(image.size, path)
         try:
             image.load()
             return ImageOps.exif_transpose(image)
@@ -89,8 +89,9 @@ def _identify(file: BinaryIO, path: Path) -> Image.Image:
         raise _damaged(path, error) from error
 
 
-def _check_size(image: Image.Image, path: Path) -> None:
-    width, height = image.size
+def check_size(size: tuple[int, int], path: Path | str) -> None:
+    """Raises ValueError for a picture of `size` (width, height) that is too large or too small."""
+    width, height = size
     if width * height > MAX_PIXELS:
         raise _too_large(path, f"{width}x{height} pixels")
     if min(width, height) < MIN_SIDE:
@@ -99,7 +100,7 @@ def _check_size(image: Image.Image, path: Path) -> None:
         )
 
 
-def _too_large(path: Path, size: str) -> ValueError:
+def _too_large(path: Path | str, size: str) -> ValueError:
     return ValueError(
         f"{path} is too large ({size}): a picture may have {MAX_PIXELS // 10**6} megapixels; "
         "make it smaller."

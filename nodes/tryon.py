@@ -35,7 +35,7 @@ class TryOnGarment(io.ComfyNode):
         checkpoints = model_folders.names()
         return io.Schema(
             node_id="OOTD_TryOn",
-            display_name="Try On Garment (Clothes, Virtual Try-On, VTON)",
+            display_name="Try On Garment (VTON, Virtual Clothes Try-On)",
             category=MENU,
             **searched_as("try on clothes", "dress up", "一键试穿", *GARMENT),
             description="Puts a garment on a person, with everything set to what usually works. It "

@@ -351,8 +351,9 @@ def check_nodes_are_found_by_words(inside: Inside) -> str:
     }
     tryon = schemas["OOTD_TryOn"]
     shown = tryon.display_name.lower()
-    for word in ("vton", "virtual try-on", "try on", "garment", "clothes"):
-        assert word in shown, (word, shown)
+    for word in ("vton", "virtual", "try on", "garment", "clothes"):
+        # Farther from a name's beginning the older frontend's search does not look.
+        assert 0 <= shown.find(word) <= 30, (word, shown)
     if not hasattr(tryon, "search_aliases"):
         return "names alone"
     words = ("vton", "virtual try on", "try-on", "clothes", "outfit", "garment")

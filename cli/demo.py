@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cli.progress import Progress
 from ootd_core.categories import Category
-from ootd_core.checkpoints.locating import DEMO_SAMPLES
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ootd_core.checkpoints.networks import choose_device
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import check_targets, load_image, save_image

@@ -21,8 +21,9 @@ from cli.progress import Progress
 from cli.train_mini import train_with_progress
 from mini.doll_latents import DollLatents, Phase
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.integrity import file_stamp
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT, locate
+from ootd_core.checkpoints.locating import locate
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.evaluation.features import load_feature_networks
 from ootd_core.evaluation.report import head

@@ -21,7 +21,7 @@ from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
 from ootd_core.checkpoints.writing import save_json
 from ootd_core.datasets.dressing import DressSettings

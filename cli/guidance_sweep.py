@@ -14,7 +14,7 @@ from cli.demo import Picture
 from cli.evaluate import AlexnetFile, InceptionFile, NetworksFolder
 from cli.progress import Progress
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import Networks, choose_device, load_networks
 from ootd_core.datasets.paper_dolls.sample import DollSample
 from ootd_core.evaluation.dolls import OnDoll, measure_dolls

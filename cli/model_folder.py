@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import (
+    MINI_CHECKPOINT,
     UNET_FOLDERS,
     Part,
     WeightFile,
@@ -55,7 +56,7 @@ def examine(folder: Path) -> list[Finding]:
     for variant in Variant:
         if variant in variants:
             findings += [_unet(folder, part, variant) for part in UNET_FOLDERS]
-        else:
+        elif folder.resolve() != MINI_CHECKPOINT:
             findings.append(
                 Finding(
                     subject=f"UNets, {variant}",

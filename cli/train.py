@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from cli.demo import Picture, contact_sheet
 from cli.progress import Progress
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.datasets.open import Layout
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import save_image

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant, check_category
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
 from ootd_core.images.files import check_targets, load_image, read_mask, save_image

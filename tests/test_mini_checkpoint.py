@@ -5,7 +5,7 @@ import pytest
 
 from cli.demo import load_samples
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.datasets.paper_dolls.sample import draw_sample
 from ootd_core.evaluation.dolls import dress_doll, garment_labels

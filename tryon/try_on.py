@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ootd_core.categories import Category, Variant, check_category
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT, locate, verify
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
+from ootd_core.checkpoints.locating import locate, verify
 from ootd_core.checkpoints.lora import merge_loras
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.checkpoints.reading import read_json
@@ -266,8 +267,8 @@ class TryOn:
             pairs = [(picture, kind) for picture, kind in garment]
         except (TypeError, ValueError):
             raise ValueError(
-                "A garment is a path, a PIL image or an array; an outfit is a list of pairs of these "
-                "and a category: [(picture, category), ...]."
+                "A garment is a path, a PIL image or an array; an outfit is a list of pairs of one "
+                "and its category: [(picture, category), ...]."
             ) from None
         outfit = [(picture, as_category(kind)) for picture, kind in pairs]
         if not outfit:
@@ -381,7 +382,7 @@ def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
         return mask
     if isinstance(mask, Image.Image):
         return np.asarray(mask.convert("L"))
-    if isinstance(mask, str | Path):
+    if isinstance(mask, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         return read_mask(Path(mask))
     raise ValueError(
         f"A mask is an array [H, W], a PIL image or the path of a file, not {type(mask).__name__}."
@@ -391,11 +392,12 @@ def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
 def _keypoints_of(person: Keypoints | Person) -> Keypoints:
     """Keypoints [18, 3], checked. Raises ValueError for anything else."""
     keypoints = person.keypoints if isinstance(person, Person) else person
-    if not isinstance(keypoints, np.ndarray) or keypoints.shape != (len(JOINTS), 3):
-        found = getattr(keypoints, "shape", type(keypoints).__name__)
+    shape: object = getattr(keypoints, "shape", None)
+    if shape != (len(JOINTS), 3) or not hasattr(keypoints, "astype"):
+        found = type(keypoints).__name__ if shape is None else f"of shape {shape}"
         raise ValueError(
             f"people is a list of keypoints, arrays of shape ({len(JOINTS)}, 3), one for each "
-            f"person; one of them is {found}."
+            f"person, but one of them is {found}."
         )
     return keypoints
 

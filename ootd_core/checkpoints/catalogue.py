@@ -31,6 +31,11 @@ TEXT_PREFIX = "text_model."
 MIB = 2**20
 WEIGHT_ENDINGS = frozenset({".safetensors", ".bin", ".pth", ".pt", ".ckpt"})
 
+MINI_CHECKPOINT = Path(__file__).resolve().parents[2] / "demo" / "checkpoints"
+"""The small checkpoint that comes with this project; it dresses drawn dolls, not photographs."""
+DEMO_SAMPLES = MINI_CHECKPOINT.parent / "samples"
+"""Drawn persons, garments and true pictures for it: NUMBER-CATEGORY-{person,garment,truth}.png."""
+
 
 class Part(StrEnum):
     """What a file belongs to; every part has a folder of its own."""

@@ -29,11 +29,6 @@ from .integrity import MERGES, damage, tokenizer_damage, weight_files
 from .reading import read_state_dict
 from .verification import fault_of
 
-MINI_CHECKPOINT = Path(__file__).resolve().parents[2] / "demo" / "checkpoints"
-"""The small checkpoint that comes with this project; it dresses drawn dolls, not photographs."""
-DEMO_SAMPLES = MINI_CHECKPOINT.parent / "samples"
-"""Drawn persons, garments and true pictures for it: NUMBER-CATEGORY-{person,garment,truth}.png."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartFiles:

@@ -94,7 +94,7 @@ def as_image(image: Image.Image | NDArray[Any] | Path | str) -> NDArray[np.uint8
             )
         check_size((image.shape[1], image.shape[0]), "The picture")
         return image
-    if not isinstance(image, str | Path):
+    if not isinstance(image, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(
             f"A picture is a path, a PIL image or an array, not {type(image).__name__}."
         )

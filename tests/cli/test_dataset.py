@@ -10,7 +10,7 @@ from PIL import Image
 from cli.__main__ import main
 from cli.dataset import parse_size
 from ootd_core.categories import Category
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.datasets.open import open_dataset
 from ootd_core.masks.labels import Label
 from tests.ootd_core.datasets.trees import (

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cli.__main__ import main
-from ootd_core.checkpoints.locating import DEMO_SAMPLES
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from tests.ootd_core.training.tiny_model import make_tiny_model
 
 SETTINGS = """

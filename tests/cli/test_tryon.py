@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cli.__main__ import main
-from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.images.files import load_image
 
 

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.locating import DEMO_SAMPLES, locate
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
+from ootd_core.checkpoints.locating import locate
 from ootd_core.checkpoints.networks import load_networks, load_unet
 from ootd_core.fusion import Fusion, prepare, record
 from ootd_core.pipeline import TryOnPipeline

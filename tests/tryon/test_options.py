@@ -31,6 +31,13 @@ from tryon.preparation import FitChoice
         ({"feather": float("nan")}, "feather is nan"),
         ({"height": 100}, "height is 100, but must be a multiple of 32"),
         ({"person_index": -1}, "person_index is -1"),
+        ({"height": 8192}, "height is 8192, but must be a multiple of 32 from 64 to 4096"),
+        ({"height": 64.0}, "height is 64.0, but must be a whole number"),
+        ({"mask_grow": 10**12}, "mask_grow is 1000000000000"),
+        ({"num_inference_steps": 1001}, "must lie in 1 to 1000"),
+        ({"num_images_per_prompt": True}, "num_images_per_prompt is True"),
+        ({"seed": None}, "seed is None, but must be a whole number"),
+        ({"guidance_scale": "x"}, "guidance_scale is 'x', but must be a number"),
     ],
 )
 def test_what_is_out_of_range_is_named(settings: dict[str, Any], sentence: str) -> None:

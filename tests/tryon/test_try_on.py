@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import tryon.try_on
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.locating import DEMO_SAMPLES
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ootd_core.checkpoints.lora import attention_layers
 from ootd_core.images.files import load_image
 from ootd_core.images.fitting import prepare_garment
@@ -147,6 +147,16 @@ def test_a_black_mask_means_none_and_is_said(mini: TryOn) -> None:
         ((PERSON, GARMENT, "upper"), {"num_inference_steps": 0}, "num_inference_steps is 0"),
         ((PERSON, GARMENT, "upper"), {"person_index": -3}, "person_index is -3"),
         ((np.zeros((9, 9)), GARMENT, "upper"), {}, "must be uint8 RGB"),
+        ((np.zeros((0, 192, 3), np.uint8), GARMENT, "upper"), {}, "192x0 pixels: too small"),
+        ((Image.new("RGB", (1, 1)), GARMENT, "upper"), {}, "1x1 pixels: too small"),
+        ((None, GARMENT, "upper"), {}, "not NoneType"),
+        ((PERSON, (GARMENT, "upper")), {}, "a list of pairs"),
+        ((PERSON, 3), {}, "a list of pairs"),
+        ((PERSON, GARMENT, "upper"), {"mask": "nowhere.png"}, "nowhere.png"),
+        ((PERSON, GARMENT, "upper"), {"mask": [[1, 0], [0, 1]]}, "A mask is an array"),
+        ((PERSON, GARMENT, "upper"), {"people": np.zeros((18, 3))}, "people is a list"),
+        ((PERSON, GARMENT, "upper"), {"people": [[1, 2, 3]]}, "one of them is list"),
+        ((PERSON, GARMENT, "upper"), {"num_inference_steps": 1.5}, "must be a whole number"),
     ],
 )
 def test_bad_input_is_refused_before_a_network_is_loaded(
@@ -160,7 +170,7 @@ def test_bad_input_is_refused_before_a_network_is_loaded(
 
     monkeypatch.setattr(tryon.try_on, "load_networks", refuse)
     monkeypatch.setattr(PersonNetworks, "_files", refuse)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         TryOn.from_pretrained()(*arguments, **settings)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.locating import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.datasets.paper_dolls.sample import DollSample
 from ootd_core.evaluation.dolls import COLUMNS, garment_labels, measure_dolls

@@ -104,3 +104,13 @@ def test_a_limb_whose_field_points_backwards_joins_nothing() -> None:
     affinity[elbow_to_wrist] *= -1
     (person,) = decode_maps(affinity, heatmap, GEOMETRY).people()
     assert not person.visible[Joint.RIGHT_WRIST] and person.visible.sum() == 17
+
+
+def test_a_limb_whose_field_turns_back_for_a_third_joins_nothing() -> None:
+    """More than eight of ten samples have to point along a limb, however strong their sum."""
+    affinity, heatmap = draw_maps([STANDING])
+    neck_to_right_hip = slice(0, 2)
+    affinity[neck_to_right_hip, 10:] *= -0.3
+    (person,) = decode_maps(affinity, heatmap, GEOMETRY).people()
+    leg = [Joint.RIGHT_HIP, Joint.RIGHT_KNEE, Joint.RIGHT_ANKLE]
+    assert np.flatnonzero(~person.visible).tolist() == leg

@@ -48,6 +48,7 @@ def test_without_alpha_the_scale_is_one() -> None:
     del state[f"{PREFIX}{LAYER}.alpha"]
     up, down = (state[f"{PREFIX}{LAYER}.lora_{name}.weight"] for name in ("up", "down"))
     assert torch.allclose(merged(state), up @ down, atol=1e-5)
+    assert torch.allclose(merged(state, 0.5), 0.5 * up @ down, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -201,17 +201,17 @@ def test_a_draw_is_its_sample_encoded_behind_its_mask() -> None:
         augmentation=Augmentation(flip_probability=0.0),
         masks=TrainingMaskOptions(hide_old_garment_probability=1.0),
     )
-    draw = data.batch(1)[0]
-    sample = dolls[data.place(draw.number)[0]]
-    assert draw.counts and sample.truth is not None
-    wanted = encode_pictures(
-        small_networks(),
-        person=sample.person,
-        garment=sample.garment,
-        truth=sample.truth,
-        mask=inference_mask(sample, Variant.FULL_BODY, mode=MaskMode.HIDE_OLD_GARMENT),
-        category=sample.category,
-    )
-    for name in ("garment", "agnostic", "target", "prompt"):
-        one, other = getattr(draw.latents, name), getattr(wanted, name)
-        assert torch.allclose(one, other, rtol=2e-3, atol=1e-3), name  # kept in half precision
+    for draw in (draw for number in range(3) for draw in data.batch(number)):
+        sample = dolls[data.place(draw.number)[0]]
+        assert draw.counts and sample.truth is not None
+        wanted = encode_pictures(
+            small_networks(),
+            person=sample.person,
+            garment=sample.garment,
+            truth=sample.truth,
+            mask=inference_mask(sample, Variant.FULL_BODY, mode=MaskMode.HIDE_OLD_GARMENT),
+            category=sample.category,
+        )
+        for name in ("garment", "agnostic", "target", "prompt"):
+            one, other = getattr(draw.latents, name), getattr(wanted, name)
+            assert torch.allclose(one, other, rtol=2e-3, atol=1e-3), name  # kept in half precision

@@ -1,4 +1,4 @@
-"""What users cause, mostly in a process of its own: the right exit code, one sentence, no traceback."""
+"""What users cause, mostly in processes of their own: the exit code, one sentence, no traceback."""
 
 import shutil
 import subprocess

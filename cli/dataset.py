@@ -13,6 +13,7 @@ from cli.progress import Progress
 from humanparse.preview import COLOURS
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import choose_device
+from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.checkpoints.writing import write_whole
 from ootd_core.datasets.checker import Findings, Group, check_dataset
 from ootd_core.datasets.folder import keypoints_of, label_map_of
@@ -89,6 +90,9 @@ def prepare_command(
     person_networks = PersonNetworks(model, Variant.FULL_BODY, device=choose_device(device))
     failed: list[str] = []
     unprepared = _unprepared(folder)
+    for pair in unprepared[:1]:
+        check_target(label_map_of(pair.person))
+        check_target(keypoints_of(pair.person))
     with Progress("picture", len(unprepared), title="prepare") as bar:
         for pair in bar.over(unprepared):
             try:

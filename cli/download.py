@@ -3,27 +3,40 @@
 Asks the hub for each file's size and hash at the pinned revision, leaves alone what is there and
 right, fetches the rest, resumes what was interrupted (this is why it is not `hf_hub_download`,
 which starts a broken file again from zero) and moves a file to its place only when its hash is
-right. HF_ENDPOINT (a mirror), HF_TOKEN and HF_HUB_OFFLINE are respected by huggingface_hub, which
-does all the talking.
+right. What answers in the hub's place (a login page, an error message) is refused at its first
+bytes; a busy server is waited for. HF_ENDPOINT (a mirror), HF_TOKEN and HF_HUB_OFFLINE are
+respected by huggingface_hub, which does all the talking.
 """
 
 import hashlib
 import shutil
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
 import typer
 
+from cli.progress import Progress
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import LICENCE_TABLE, WeightFile, files_for
-from ootd_core.checkpoints.integrity import damage
+from ootd_core.checkpoints.integrity import damage, imposter
+from ootd_core.checkpoints.whole_files import WriteError, check_target
 
 SHA256_DIGITS = 64
 GIT_DIGITS = 40
+START = 512
+"""Bytes of a file that tell whether it is one."""
+BUSY = (429, 503)
+TRIES, LONGEST_WAIT = 6, 60.0
+"""How often a busy server is asked, and the longest pause in between, in seconds."""
 Answer = TypeVar("Answer")
+
+
+class NotTheFileError(ValueError):
+    """Something else came in a file's place; the message is the whole sentence."""
 
 
 class FileState(StrEnum):
@@ -76,7 +89,12 @@ def fetch(
     report: Callable[[str], None] = typer.echo,
 ) -> list[PlannedFile]:
     """Brings these files into a model folder; see `download`."""
-    planned = [_plan(file, folder, endpoint) for file in files]
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()  # there is one over all files here
+    wanted = list(files)
+    with Progress("file", len(wanted), title="look at what is there") as bar:
+        planned = [_plan(file, folder, endpoint, report) for file in bar.over(wanted)]
     todo = [item for item in planned if item.state is not FileState.THERE]
     total = sum(item.size for item in todo)
     report(f"{len(planned) - len(todo)} of {len(planned)} files are there; {total:,} bytes to get")
@@ -84,9 +102,12 @@ def fetch(
     free = shutil.disk_usage(folder).free
     if total > free:
         raise ValueError(f"{total:,} bytes are needed in {folder}, but only {free:,} are free.")
-    for item in todo:
-        _fetch_one(item)
-        report(f"{item.file.path}: {item.state}")
+    with Progress("byte", total, title="download") as bar:
+        for item in todo:
+            before = bar.done
+            _fetch_one(item, bar, report)
+            bar.to(before + item.size)
+            report(f"{item.file.path}: {item.state}")
     return planned
 
 
@@ -97,6 +118,7 @@ def download_command(
     to: Annotated[Path, typer.Option(help="the model folder")] = Path("checkpoints"),
 ) -> None:
     """Download the published networks into a model folder; interrupted, it resumes."""
+    check_target(to / files_for(variant[0])[0].path)
     for what, licences in LICENCE_TABLE[1:]:
         typer.echo(f"{what}: {', '.join(licence.name for licence in licences)}")
     download(variant, to)
@@ -121,17 +143,27 @@ def _digest(path: Path, hasher: Any) -> str:
     return hasher.hexdigest()
 
 
-def _plan(file: WeightFile, folder: Path, endpoint: str | None) -> PlannedFile:
+def _plan(
+    file: WeightFile, folder: Path, endpoint: str | None, report: Callable[[str], None]
+) -> PlannedFile:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(
         file.repository, file.repository_path, revision=file.revision, endpoint=endpoint
     )
-    metadata = _ask(lambda: get_hf_file_metadata(url), file)
-    if metadata.size is None:
+    metadata = _ask(lambda: get_hf_file_metadata(url), file, report)
+    lacking = [
+        what
+        for what, value in (
+            ("how large the file is", metadata.size),
+            ("which revision it is of", metadata.commit_hash),
+        )
+        if value is None
+    ]
+    if metadata.size is None or lacking:
         raise ValueError(
-            f"{url} did not say how large the file is, so it is no mirror of the hub: check the "
-            "environment variable HF_ENDPOINT."
+            f"{url} did not say {' and '.join(lacking)}, so it is no mirror of the hub but, say, a "
+            "login page: check the connection and the environment variable HF_ENDPOINT."
         )
     digest = metadata.etag if _is_hash(metadata.etag) else file.sha256
     if digest is not None and len(digest) == SHA256_DIGITS:
@@ -155,7 +187,7 @@ def _state(file: WeightFile, folder: Path, size: int, digest: str | None) -> tup
     return FileState.ABSENT, path
 
 
-def _fetch_one(item: PlannedFile) -> None:
+def _fetch_one(item: PlannedFile, bar: Progress, report: Callable[[str], None]) -> None:
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
 
@@ -165,18 +197,24 @@ def _fetch_one(item: PlannedFile) -> None:
     if partial.is_file() and partial.stat().st_size > item.size:
         partial.unlink()
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}
-    with partial.open("ab") as stream:
-        _ask(
-            lambda: http_get(
-                item.url,
-                stream,
-                resume_size=stream.tell(),
-                headers=headers,
-                expected_size=item.size,
-                displayed_filename=item.file.path,
-            ),
-            item.file,
-        )
+    try:
+        with partial.open("ab") as stream:
+            target: Any = _Target(stream, partial, item.file, bar)
+            _ask(
+                lambda: http_get(
+                    item.url,
+                    target,
+                    resume_size=stream.tell(),
+                    headers=headers,
+                    expected_size=item.size,
+                    displayed_filename=item.file.path,
+                ),
+                item.file,
+                report,
+            )
+    except NotTheFileError:
+        partial.unlink()
+        raise
     if not matches(partial, item.size, item.digest):
         partial.unlink()
         raise ValueError(
@@ -188,6 +226,38 @@ def _fetch_one(item: PlannedFile) -> None:
     if item.state is FileState.DIFFERENT:
         item.path.replace(item.path.with_name(f"{item.path.name}.old"))
     partial.replace(item.path)
+
+
+class _Target:
+    """A file that is written to: counts its bytes, and refuses what begins as something else."""
+
+    def __init__(self, stream: BinaryIO, path: Path, file: WeightFile, bar: Progress) -> None:
+        self._stream = stream
+        self._path = path
+        self._file = file
+        self._bar = bar
+        self._before = bar.done
+
+    def write(self, chunk: bytes) -> int:
+        found = imposter(chunk[:START]) if self._stream.tell() == 0 else None
+        if found is not None:
+            raise NotTheFileError(
+                f"What came for {self._file.path} {found}: check the connection, HF_ENDPOINT and "
+                "HF_TOKEN, and run the same command again."
+            )
+        try:
+            count = self._stream.write(chunk)
+            self._stream.flush()
+        except OSError as error:
+            raise WriteError(
+                f"{self._path} cannot be written ({error.strerror}): free some space, or choose "
+                "another place, and run the same command again, it resumes."
+            ) from error
+        self._bar.to(self._before + self._stream.tell())
+        return count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _check_catalogue(file: WeightFile, digest: str) -> None:
@@ -206,18 +276,35 @@ def _is_hash(etag: str | None) -> bool:
     )
 
 
-def _ask(request: Callable[[], Answer], file: WeightFile) -> Answer:
-    """Whatever goes wrong on the way to the hub becomes one sentence.
+def _ask(request: Callable[[], Answer], file: WeightFile, report: Callable[[str], None]) -> Answer:
+    """Whatever goes wrong on the way to the hub becomes one sentence; a busy server is waited for.
 
     Catches everything because the exception's type depends on huggingface_hub's version, which
     changed its HTTP library twice.
     """
-    try:
-        return request()
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{file.path} could not be fetched from {file.repository} ({reason}): check the "
-            "connection (and HF_ENDPOINT, HF_HUB_OFFLINE) and run the same command again, it "
-            "resumes; or copy a complete model folder from another machine."
-        ) from error
+    for number in range(1, TRIES + 1):
+        try:
+            return request()
+        except (NotTheFileError, WriteError):
+            raise
+        except Exception as error:
+            pause = _pause(error, number)
+            if pause is None or number == TRIES:
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise ValueError(
+                    f"{file.path} could not be fetched from {file.repository} ({reason}): check "
+                    "the connection (and HF_ENDPOINT, HF_HUB_OFFLINE) and run the same command "
+                    "again, it resumes; or copy a complete model folder from another machine."
+                ) from error
+            report(f"The server is busy: {file.path} is asked for again in {pause:.0f} s.")
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def _pause(error: Exception, number: int) -> float | None:
+    """Seconds to wait after try `number`, as the server asks for; None if it is not just busy."""
+    response = getattr(error, "response", None)
+    if getattr(response, "status_code", None) not in BUSY:
+        return None
+    asked = str(getattr(response, "headers", {}).get("Retry-After", ""))
+    return min(float(asked) if asked.isdecimal() else 2.0**number, LONGEST_WAIT)

@@ -25,6 +25,7 @@ from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.integrity import file_stamp
 from ootd_core.checkpoints.locating import locate
 from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.evaluation.features import load_feature_networks
 from ootd_core.evaluation.report import head
 from ootd_core.evaluation.sweep import Point, parse_values, sweep_table, write_sweep
@@ -86,6 +87,7 @@ def dropout_ablation_command(
     """Train a checkpoint further with several outfitting dropouts, and measure each."""
     require("accelerate", "matplotlib", "torchmetrics")
     dropouts = parse_values(values, "Dropout probabilities", minimum=0, maximum=1)
+    check_target(out / "trainings" / "log.csv")
     torch.set_num_threads(threads)
     features = load_feature_networks(folder=networks_folder, inception=inception, alexnet=alexnet)
     first = load_networks(model, Variant.FULL_BODY)

@@ -23,6 +23,7 @@ from cli.progress import Progress
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
+from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.checkpoints.writing import save_json
 from ootd_core.datasets.dressing import DressSettings
 from ootd_core.datasets.open import Layout
@@ -117,6 +118,8 @@ def evaluate_command(
     require("matplotlib", "torchmetrics")  # imported when the work is done
     if dtype not in DTYPES:
         raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
+    if out is not None:
+        check_target(out / "report.json")
     device = choose_device(device)
     features = load_feature_networks(
         folder=networks_folder, inception=inception, alexnet=alexnet, device=device

@@ -16,6 +16,7 @@ from cli.progress import Progress
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import Networks, choose_device, load_networks
+from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.datasets.paper_dolls.sample import DollSample
 from ootd_core.evaluation.dolls import OnDoll, measure_dolls
 from ootd_core.evaluation.features import FeatureNetworks, load_feature_networks
@@ -49,6 +50,7 @@ def guidance_sweep_command(
     """Measure a checkpoint on held-out dolls at several guidance scales."""
     require("matplotlib", "torchmetrics")  # imported when the work is done
     scales = parse_values(values, "Guidance scales", minimum=0)
+    check_target(out / "guidance-sweep.json")
     device = choose_device(device)
     features = load_feature_networks(
         folder=networks_folder, inception=inception, alexnet=alexnet, device=device

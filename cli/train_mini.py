@@ -15,6 +15,7 @@ import typer
 
 from cli.progress import Progress
 from mini.recipe import Stage, stages
+from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.requirements import require
 from ootd_core.training.loop import LoopSettings, Task, Training
 
@@ -34,6 +35,8 @@ def train_mini_command(
 ) -> None:
     """Train a mini checkpoint on drawn people; the UNets, the longest stage, take hours."""
     require("onnx")  # torch asks for it when the parser is trained and to be written
+    for place in (out, work):
+        check_target(place / "ootd" / "config.json")
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     for name, train in stages(resume_unets=resume_unets).items():

@@ -7,6 +7,7 @@ only, so that `download` starts at once and `doctor` comes to a result where tor
 
 import json
 import math
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -32,9 +33,9 @@ def damage(path: Path) -> str | None:
         return "is empty"
     with path.open("rb") as file:
         start = file.read(512)
-    imposter = _imposter(start)
-    if imposter is not None:
-        return imposter
+    other = imposter(start)
+    if other is not None:
+        return other
     if path.suffix == ".safetensors":
         return _safetensors_damage(path, start, size)
     if path.suffix in {".bin", ".pth"}:
@@ -117,7 +118,11 @@ def tokenizer_damage(folder: Path) -> tuple[Path, str] | None:
     return None
 
 
-def _imposter(start: bytes) -> str | None:
+def imposter(start: bytes) -> str | None:
+    """What a file is whose first bytes show that a server answered something else; None if not.
+
+    As the end of a sentence.
+    """
     text = start.lstrip().lower()
     if text.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer, not the file it points to"
@@ -125,6 +130,8 @@ def _imposter(start: bytes) -> str | None:
         return "is a web page saved under that name"
     if text.startswith((b"entry not found", b"invalid username", b"access to model")):
         return "is the hub's error message saved under that name"
+    if re.match(rb'\{\s*"(error|errors|message|detail)"\s*:', text):
+        return "is a server's error message saved under that name"
     return None
 
 

@@ -18,7 +18,8 @@ LARGE = 5_000
 class Hub:
     """contents: by URL path. break_after: bytes of the next answers to a GET before the line goes
     dead. broken: URL paths for which the storage answers 500. served: contents in place of the
-    announced ones. requests: (method, URL path, Range header).
+    announced ones. busy: statuses and Retry-After headers of the next answers. login: a page that
+    is answered to everything. requests: (method, URL path, Range header).
     """
 
     contents: dict[str, bytes]
@@ -27,6 +28,8 @@ class Hub:
     break_after: list[int] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     served: dict[str, bytes] = field(default_factory=dict)
+    busy: list[tuple[int, str]] = field(default_factory=list)
+    login: bytes | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     def downloads(self) -> list[tuple[str, str | None]]:
@@ -70,6 +73,14 @@ def serve(contents: dict[str, bytes]) -> Generator[Hub]:
 
 
 def answer(request: BaseHTTPRequestHandler, hub: Hub) -> None:
+    if hub.login is not None:
+        hub.requests.append((request.command, request.path, None))
+        send(request, 200, hub.login, {"Content-Type": "text/html"})
+        return
+    if hub.busy:
+        status, pause = hub.busy.pop(0)
+        send(request, status, b"later", {"Retry-After": pause} if pause else {})
+        return
     stored = request.path.startswith("/storage")
     path = request.path.removeprefix("/storage")
     content = hub.contents.get(path)

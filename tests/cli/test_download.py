@@ -1,5 +1,6 @@
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from ootd_core import requirements
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import WeightFile, files_for
 from ootd_core.checkpoints.locating import locate
+from ootd_core.checkpoints.whole_files import WriteError
 from tests.cli.hub import LARGE, Hub, serve, url_path
 
 FILES = [replace(file, sha256=None) for file in files_for(Variant.HALF_BODY)]
@@ -168,6 +170,70 @@ def test_a_file_that_the_hub_does_not_have_is_named(hub: Hub, tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"ootd/vae/config\.json could not be fetched") as caught:
         get(hub, tmp_path, [CONFIG])
     assert "\n" not in str(caught.value)
+
+
+def test_a_login_page_is_refused_at_the_first_file(hub: Hub, tmp_path: Path) -> None:
+    hub.login = b"<!DOCTYPE html><title>Sign in</title>"
+    with pytest.raises(ValueError, match=r"is no mirror of the hub but, say, a login page"):
+        get(hub, tmp_path)
+    assert len(hub.requests) == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        (b"<!DOCTYPE html><title>Sign in</title>", "is a web page"),
+        (b'{"error": "Too many downloads"}', "is a server's error message"),
+    ],
+)
+def test_what_comes_in_a_files_place_is_refused_at_its_first_bytes(
+    page: bytes, found: str, hub: Hub, tmp_path: Path
+) -> None:
+    for file in FILES:  # as long as announced: the hash would tell after gigabytes
+        hub.served[address(file)] = page.ljust(len(content(file)))
+    with pytest.raises(
+        ValueError, match=rf"What came for ootd/model_index\.json {found}"
+    ) as caught:
+        get(hub, tmp_path)
+    assert "\n" not in str(caught.value) and len(hub.downloads()) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_busy_server_is_waited_for_as_it_asks(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    lines: list[str] = []
+    monkeypatch.setattr("cli.download.time.sleep", pauses.append)
+    hub.busy = [(429, "7"), (503, "9999"), (503, "")]
+    fetch([CONFIG], tmp_path, endpoint=hub.endpoint, report=lines.append)
+    assert pauses == [7.0, 60.0, 8.0]
+    assert lines[0] == "The server is busy: ootd/vae/config.json is asked for again in 7 s."
+    assert (tmp_path / CONFIG.path).read_bytes() == content(CONFIG)
+
+
+def test_a_server_that_stays_busy_is_given_up(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("cli.download.time.sleep", pauses.append)
+    hub.busy = [(503, "1")] * 50
+    with pytest.raises(ValueError, match=r"could not be fetched .*503.*run the same command again"):
+        get(hub, tmp_path, [CONFIG])
+    assert pauses == [1.0] * 5
+
+
+def test_a_disk_that_fills_up_on_the_way_is_named(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+        with pytest.raises(WriteError, match=r"\.part cannot be written .* it resumes"):
+            get(hub, tmp_path, [UNET])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert get(hub, tmp_path, [UNET]) == [FileState.ABSENT]
 
 
 def test_a_full_disk_is_noticed_before_the_download(

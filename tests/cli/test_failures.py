@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import main
-from ootd_core.checkpoints.locating import DEMO_SAMPLES, MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.training.lock import FolderLock
 from tests.ootd_core.datasets.trees import write_viton_hd
 from tests.ootd_core.training.tiny_model import make_tiny_model

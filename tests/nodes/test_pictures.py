@@ -1,29 +1,22 @@
 """IMAGE and MASK to pictures and back, and the rule of batches; no ComfyUI needed."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.nodes.without_comfyui import node_module
 
 
-def loaded() -> ModuleType:
-    """The file itself: `nodes` as a package asks for ComfyUI."""
-    spec = importlib.util.spec_from_file_location("pictures", ROOT / "nodes" / "pictures.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module")
+def pictures() -> Generator[Any]:
+    with node_module("pictures") as module:
+        yield module
 
 
-pictures = loaded()
-
-
-def test_levels_are_rounded_and_clipped() -> None:
+def test_levels_are_rounded_and_clipped(pictures: Any) -> None:
     levels = torch.arange(256).reshape(1, 16, 16, 1).expand(-1, -1, -1, 3).float()
     for offset in (-0.4, 0.0, 0.4):
         (picture,) = pictures.to_pictures((levels + offset) / 255)
@@ -34,14 +27,14 @@ def test_levels_are_rounded_and_clipped() -> None:
     assert torch.allclose(again, levels / 255, atol=1e-7) and again.dtype == torch.float32
 
 
-def test_transparency_lies_on_white_and_grey_has_three_channels() -> None:
+def test_transparency_lies_on_white_and_grey_has_three_channels(pictures: Any) -> None:
     image = torch.tensor([0.2, 0.4, 0.6, 0.25]).reshape(1, 1, 1, 4)
     assert pictures.opaque(image).flatten().tolist() == pytest.approx([0.8, 0.85, 0.9])
     grey = torch.tensor([0.3]).reshape(1, 1, 1, 1)
     assert pictures.opaque(grey).flatten().tolist() == pytest.approx([0.3] * 3)
 
 
-def test_masks_of_every_shape() -> None:
+def test_masks_of_every_shape(pictures: Any) -> None:
     mask = torch.rand(2, 4, 3, generator=torch.Generator().manual_seed(0))
     for given in (mask, mask[:, None]):
         found = pictures.to_masks(given)
@@ -52,7 +45,7 @@ def test_masks_of_every_shape() -> None:
     assert back.shape == (2, 3, 3) and back.dtype == torch.float32 and back[0].trace() == 3
 
 
-def test_batches_of_one_repeat_equal_ones_pair_up_and_nothing_else() -> None:
+def test_batches_of_one_repeat_equal_ones_pair_up_and_nothing_else(pictures: Any) -> None:
     assert pictures.common_batch(person=1, garment=4, mask=1) == 4
     assert pictures.common_batch(person=3, garment=3) == 3 and pictures.common_batch(a=1) == 1
     with pytest.raises(ValueError, match="garment is a batch of 4 and person a batch of 2"):

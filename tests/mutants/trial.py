@@ -54,7 +54,9 @@ def _pytest(tree: Path, tests: list[str]) -> None:
         os.dup2(output.fileno(), 2)
     import pytest
 
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={tree}", *tests])
+    code = pytest.main(
+        ["-x", "-q", "--disable-warnings", "-p", "no:cacheprovider", f"--rootdir={tree}", *tests]
+    )
     os._exit(int(code))
 
 

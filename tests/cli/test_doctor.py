@@ -57,7 +57,7 @@ def test_a_missing_package_says_its_cost_and_its_command(required: bool, state: 
     )
     found = check_package(package)
     assert found.state is state
-    assert "which costs a feature" in found.text and "-m pip install no-such" in found.text
+    assert "needed for a feature" in found.text and "-m pip install no-such" in found.text
 
 
 def test_another_wheel_of_a_module_is_named() -> None:

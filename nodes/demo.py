@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from comfy_api.latest import io
 
+from ..ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ..ootd_core.images.files import load_image
 from .inputs import check_choices
 from .pictures import to_image
 from .search_words import searched_as
 from .sockets import MENU
-
-_SAMPLES = Path(__file__).resolve().parent.parent / "demo" / "samples"
 
 
 class DemoPictures(io.ComfyNode):
@@ -21,7 +18,7 @@ class DemoPictures(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         names = sorted(
-            path.name.removesuffix("-person.png") for path in _SAMPLES.glob("*-person.png")
+            path.name.removesuffix("-person.png") for path in DEMO_SAMPLES.glob("*-person.png")
         )
         return io.Schema(
             node_id="OOTD_DemoPictures",
@@ -55,6 +52,6 @@ class DemoPictures(io.ComfyNode):
     def execute(cls, person: str, garment: str) -> io.NodeOutput:
         check_choices(cls, person=person, garment=garment)
         return io.NodeOutput(
-            to_image([load_image(_SAMPLES / f"{person}-person.png")]),
-            to_image([load_image(_SAMPLES / f"{garment}-garment.png")]),
+            to_image([load_image(DEMO_SAMPLES / f"{person}-person.png")]),
+            to_image([load_image(DEMO_SAMPLES / f"{garment}-garment.png")]),
         )

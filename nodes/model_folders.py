@@ -18,6 +18,7 @@ from ..ootd_core.checkpoints.catalogue import (
     CLIP_FOLDER,
     DENOISING_PARTS,
     FILES,
+    MINI_CHECKPOINT,
     Part,
     download_command,
     find,
@@ -29,7 +30,6 @@ from ..ootd_core.checkpoints.locating import check_complete
 
 FOLDER = "ootdiffusion"
 MINI = "mini (built in)"
-_MINI_FOLDER = Path(__file__).resolve().parent.parent / "demo" / "checkpoints"
 
 
 def register() -> None:
@@ -53,7 +53,7 @@ def folder_of(name: str) -> Path:
     Raises FileNotFoundError that says what there is, and where it was looked for.
     """
     if name == MINI:
-        return _MINI_FOLDER
+        return MINI_CHECKPOINT
     found = _found()
     if name not in found:
         places = " or ".join(str(place) for place in _places())

@@ -10,6 +10,8 @@ sampling      the schedulers and the denoising loop
 request       person, garment, mask and settings of one try-on, checked
 pipeline      all of it in order: a request in, pictures out
 
+requirements  what is not installed here, and the commands that messages print
+
 Around it: `masks`, `images`, `checkpoints`; above these `datasets`, and above that `training` and
 `evaluation`, which do not know each other. `tryon` is what takes pictures of any size.
 

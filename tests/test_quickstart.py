@@ -212,7 +212,7 @@ def test_test_runs_the_checks_in_order_and_passes_options_to_pytest(machine: Fak
         ["ruff", "check"],
         ["ruff", "format", "--check"],
         ["pyright"],
-        ["pytest", "-k", "fusion"],
+        ["pytest", *quickstart.PARALLEL, "-k", "fusion"],
     ]
 
 

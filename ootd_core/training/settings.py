@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypedDict, get_args, get_type_hints
@@ -24,6 +25,8 @@ from ..datasets.sample_masks import TrainingMaskOptions
 from ..latents import SCALE
 from .loop import LoopSettings
 
+SMALLEST_SIDE = 24
+"""In pixels: fewer latents than three downsamplings could halve say nothing of a garment."""
 AT_LEAST_ONE = (
     "effective_batch", "batch", "noises_per_garment", "versions_per_sample",
     "publish_every", "published_total_limit", "validate_every", "validation_steps",
@@ -125,6 +128,8 @@ class TrainSettings:
     guidance_scale: float = 2.0
 
     def __post_init__(self) -> None:
+        for name, value in self.record().items():
+            self._require(name, not isinstance(value, float) or isfinite(value), "finite")
         for name in AT_LEAST_ONE:
             self._require(name, getattr(self, name) >= 1, "at least 1")
         for name in AT_LEAST_ZERO:
@@ -133,8 +138,8 @@ class TrainSettings:
             self._require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
         for name in ("height", "width"):
             value = getattr(self, name)
-            fits = value >= SCALE and value % SCALE == 0
-            self._require(name, fits, f"a multiple of {SCALE}")
+            fits = value >= SMALLEST_SIDE and value % SCALE == 0
+            self._require(name, fits, f"a multiple of {SCALE}, at least {SMALLEST_SIDE}")
         for name in ("learning_rate", "max_grad_norm"):
             self._require(name, getattr(self, name) > 0, "above 0")
         for name in ("ema_decay", "adam_beta2"):

@@ -1,7 +1,12 @@
+from dataclasses import fields
+from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ootd_core.categories import Variant
 from ootd_core.datasets.open import Layout
@@ -82,7 +87,7 @@ def test_none_unsets_what_may_be_unset() -> None:
     [
         ({"batch": 0}, "batch must be at least 1, got 0"),
         ({"outfitting_dropout": 1.5}, "outfitting_dropout must be from 0 to 1, got 1.5"),
-        ({"height": 500}, "height must be a multiple of 8, got 500"),
+        ({"height": 500}, "height must be a multiple of 8, at least 24, got 500"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0, got 0.0"),
         ({"ema_decay": 1.0}, "ema_decay must be from 0 to below 1"),
         ({"snr_weight_min": 0.0}, "snr_weight_min must be above 0 and at most 1, got 0.0"),
@@ -131,3 +136,46 @@ def test_what_may_and_may_not_change_on_resuming() -> None:
     assert made().identity() == made(steps=9, learning_rate=1.0, batch=4, save_every=7).identity()
     for change in ({"seed": 1}, {"effective_batch": 32}, {"data": "x"}, {"variant": "hd"}):
         assert made(**change).identity() != made().identity()
+
+
+NAMES = sorted({field.name for field in fields(TrainSettings)} - {"start", "out"})
+VALUES = (
+    st.integers(-(10**6), 10**6)
+    | st.floats()
+    | st.booleans()
+    | st.none()
+    | st.text(max_size=8)
+    | st.lists(st.integers(), max_size=2)
+)
+
+
+@given(name=st.sampled_from(NAMES), value=VALUES)
+def test_any_value_is_taken_or_refused_in_one_sentence(name: str, value: Any) -> None:
+    try:
+        settings = made(**{name: value})
+    except ValueError as refusal:
+        assert name in str(refusal) and "\n" not in str(refusal)
+    else:
+        kept = settings.record()[name]
+        assert not isinstance(kept, float) or isfinite(kept)
+        assert made(**{name: getattr(settings, name)}) == settings
+
+
+@given(text=st.text(max_size=30))
+def test_any_override_is_read_or_refused_in_one_sentence(text: str) -> None:
+    try:
+        name, value = parse_override(text)
+        made(**{name: value})
+    except ValueError as refusal:
+        assert str(refusal)
+
+
+@given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
+def test_any_settings_file_is_read_or_refused(text: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "run.toml"
+        file.write_text(text, encoding="utf-8")
+        try:
+            read_settings(file, None, PLACES)
+        except ValueError as refusal:
+            assert str(refusal)

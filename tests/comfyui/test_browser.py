@@ -108,11 +108,13 @@ def told_error(page: Any) -> str:
     details stand in the panel at the right."""
     notice = page.get_by_test_id("error-overlay")
     page.locator(DIALOG).or_(notice).first.wait_for(timeout=20_000)
+    told = page.locator("body").inner_text()
     if notice.is_visible():
         page.get_by_test_id("error-overlay-see-errors").click()
         page.get_by_text("Resolve before running").first.wait_for(timeout=20_000)
         time.sleep(1)
-    return page.locator("body").inner_text()
+        told += page.locator("body").inner_text()
+    return told
 
 
 def close_dialogs(page: Any) -> None:

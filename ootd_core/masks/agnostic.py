@@ -108,9 +108,9 @@ def agnostic_mask(
 
     Raises:
         ValueError: unusable label map or keypoints, no person in the picture, nothing that a
-            garment of this category could replace, or a length or sleeves for another mode.
+            garment of this category could replace, or a length or sleeves that would not be used.
     """
-    check_by_hand(mode, length, sleeves)
+    check_by_hand(mode, length, sleeves, category)
     _check_label_map(label_map)
     if keep_mask is not None and keep_mask.shape != label_map.shape:
         raise ValueError(
@@ -174,8 +174,15 @@ def agnostic_mask(
     )
 
 
-def check_by_hand(mode: MaskMode, length: MaskLength, sleeves: MaskSleeves) -> None:
-    """Raises ValueError for a length or sleeves that another mode than `auto` would not use."""
+def check_by_hand(
+    mode: MaskMode, length: MaskLength, sleeves: MaskSleeves, category: Category | None = None
+) -> None:
+    """Raises ValueError for a length or sleeves that would not be used."""
+    if category is Category.LOWER and sleeves is not MaskSleeves.AUTO:
+        raise ValueError(
+            f"The mask's sleeves are '{sleeves}', but a garment of category '{category}' has none: "
+            "leave sleeves at 'auto'."
+        )
     if mode is MaskMode.AUTO:
         return
     for name, value in (("length", length), ("sleeves", sleeves)):

@@ -141,7 +141,7 @@ def _lower(outline: BoolMask) -> GarmentShape:
     levels = WAISTBAND + (np.arange(height) + 1) * (hem - WAISTBAND) / height
     crotch, leg = None, 0.0
     axis = round(float(np.median((left + right) / 2)))
-    between = ~outline[:, max(axis - 1, 0) : axis + 2].any(axis=1)
+    between = np.equal(outline[:, max(axis - 1, 0) : axis + 2].sum(axis=1), 0)
     parted = np.flatnonzero(between[height // 8 :]) + height // 8
     if len(parted) and between[parted[0] :].mean() > 0.7:
         crotch = float(levels[parted[0]])

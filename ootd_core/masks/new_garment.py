@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..categories import Category
 from .garment_on_body import OVER_OTHERS, Trunk, garment_region
 from .garment_outline import ShapeUnknown, garment_outline
-from .garment_shape import ANKLES, COLLAR, KNEES, WAISTBAND, GarmentShape, garment_shape
+from .garment_shape import ANKLES, COLLAR, KNEES, WAIST, WAISTBAND, GarmentShape, garment_shape
 from .labels import Label
 from .limbs import ARMS, Skeleton
 from .morphology import BoolMask
@@ -60,13 +60,15 @@ SLEEVE_SHARES = {
     MaskSleeves.LONG: 1.0,
 }
 """Shares of the arm."""
-USUAL: dict[Category, tuple[float, float, tuple[float, ...]]] = {
-    Category.UPPER: (COLLAR, 1.15, (0.36, 0.34, 0.33, 0.36, 0.40)),
-    Category.DRESS: (COLLAR, KNEES, (0.36, 0.33, 0.42, 0.52, 0.60)),
-    Category.LOWER: (WAISTBAND, ANKLES, (0.28, 0.34, 0.36, 0.38, 0.40)),
+USUAL_HEMS = {Category.UPPER: 1.15, Category.DRESS: KNEES, Category.LOWER: ANKLES}
+USUAL_LEVELS = (COLLAR, WAIST, 1.0, KNEES, ANKLES)
+USUAL_HALF_WIDTHS = {
+    Category.UPPER: (0.36, 0.32, 0.38, 0.42, 0.45),
+    Category.DRESS: (0.36, 0.32, 0.42, 0.54, 0.62),
+    Category.LOWER: (0.28, 0.28, 0.36, 0.40, 0.42),
 }
-"""Top, hem and half widths between them of a garment whose picture tells nothing: a plain shirt, a
-slightly flared dress, a skirt or trousers."""
+"""Of a garment whose picture tells nothing: a plain shirt, a slightly flared dress, a skirt or
+trousers, at these levels, in torsos."""
 USUAL_SLEEVE = 0.12  # torsos, half its width
 SHORTEST = 0.2  # torsos
 
@@ -130,10 +132,10 @@ def lay_new_garment(
             "The mask reaches as far as the old one, as in mode 'robust'."
         )
         return NewGarment(region=nothing, over_others=nothing, warnings=tuple(warnings))
-    measured = shape is not None
-    shape = _by_hand(shape or _usual(category), length, sleeves if by_hand else MaskSleeves.AUTO)
-    if not measured and length is MaskLength.AUTO:
-        shape = replace(shape, hem=shape.top + SHORTEST)  # sleeves alone were set
+    sleeves_alone = shape is None and length is MaskLength.AUTO
+    shape = _by_hand(shape, category, length, sleeves if by_hand else MaskSleeves.AUTO)
+    if sleeves_alone:
+        shape = replace(shape, hem=shape.top + SHORTEST)
     guessed = trunk.guessed_within(shape.hem, skeleton)
     if guessed:
         warnings.append(
@@ -149,15 +151,24 @@ def lay_new_garment(
 
 
 def _usual(category: Category) -> GarmentShape:
-    top, hem, widths = USUAL[category]
-    levels = np.linspace(top, hem, len(widths))
-    return GarmentShape(top=top, hem=hem, levels=levels, half_widths=np.array(widths))
+    return GarmentShape(
+        top=WAISTBAND if category is Category.LOWER else COLLAR,
+        hem=USUAL_HEMS[category],
+        levels=np.array(USUAL_LEVELS),
+        half_widths=np.array(USUAL_HALF_WIDTHS[category]),
+    )
 
 
-def _by_hand(shape: GarmentShape, length: MaskLength, sleeves: MaskSleeves) -> GarmentShape:
-    """The shape with the asked length and sleeves."""
-    if length is not MaskLength.AUTO:
-        hem = max(LENGTH_LEVELS[length], shape.top + SHORTEST)
+def _by_hand(
+    shape: GarmentShape | None, category: Category, length: MaskLength, sleeves: MaskSleeves
+) -> GarmentShape:
+    """The shape, or a usual one of the category, with the asked length and sleeves."""
+    measured = shape is not None
+    shape = shape or _usual(category)
+    hem = max(LENGTH_LEVELS.get(length, shape.hem), shape.top + SHORTEST)
+    if not measured:
+        shape = replace(shape, hem=hem)
+    elif length is not MaskLength.AUTO:
         # The outline is stretched: a skirt flares to its hem, wherever that is.
         stretch = (hem - shape.top) / max(float(shape.levels[-1]) - shape.top, 1e-6)
         levels = shape.top + (shape.levels - shape.top) * stretch

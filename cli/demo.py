@@ -17,7 +17,6 @@ from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ootd_core.checkpoints.networks import choose_device
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import check_targets, load_image, save_image
-from ootd_core.masks.agnostic import MaskMode
 from tryon import TryOn, TryOnOptions
 
 Picture = NDArray[np.uint8]
@@ -47,13 +46,7 @@ def demo_command(
     """Dress the bundled drawn people and write a contact sheet."""
     check_targets([out])
     tryon = TryOn.from_pretrained().to(choose_device(device))
-    # Whole limbs are hidden, so that a longer garment than the old one has room.
-    options = TryOnOptions(
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        seed=seed,
-        mask_mode=MaskMode.HIDE_OLD_GARMENT,
-    )
+    options = TryOnOptions(num_inference_steps=steps, guidance_scale=guidance, seed=seed)
     lines: list[list[Picture]] = []
     seconds: dict[str, float] = {}
     samples = load_samples(DEMO_SAMPLES)

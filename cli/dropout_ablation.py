@@ -112,7 +112,7 @@ def dropout_ablation_command(
                     features,
                     num_inference_steps=steps,
                     guidance_scale=scale,
-                    mask_mode=MaskMode.ROBUST,
+                    mask_mode=MaskMode.AUTO,
                     on_doll=lambda _doll, _pictures, bar=bar: bar.update(),
                 )
                 row.append(Point(value=dropout, scores=scores))

@@ -94,7 +94,7 @@ def evaluate_command(
     guidance: float = 2.0,
     seed: Annotated[int, typer.Option(min=0, help="of the noise of the first pair")] = 0,
     sampler: Scheduler = Scheduler.UNIPC,
-    mask_mode: MaskMode = MaskMode.ROBUST,
+    mask_mode: MaskMode = MaskMode.AUTO,
     raw: Annotated[
         bool, typer.Option("--raw", help="measure the decoder's picture without pasting it back")
     ] = False,

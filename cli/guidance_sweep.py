@@ -38,7 +38,7 @@ def guidance_sweep_command(
     ] = "1,1.5,2,3,5",
     dolls: Annotated[int, typer.Option(min=1, help="number of held-out dolls")] = 24,
     steps: Annotated[int, typer.Option(min=1, help="sampling steps")] = 20,
-    mask_mode: MaskMode = MaskMode.ROBUST,
+    mask_mode: MaskMode = MaskMode.AUTO,
     networks_folder: NetworksFolder = None,
     inception: InceptionFile = None,
     alexnet: AlexnetFile = None,

@@ -15,6 +15,7 @@ from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
 from ootd_core.images.files import check_targets, load_image, read_mask, save_image
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Scheduler
 from openpose import load_people
 from tryon import TryOn, TryOnOptions
@@ -45,7 +46,13 @@ def tryon_command(
         Scheduler.UNIPC
     ),
     samples: Annotated[int, typer.Option(min=1, help="pictures to make")] = 1,
-    mask_mode: Annotated[MaskMode, typer.Option(help="how the mask is drawn")] = MaskMode.ROBUST,
+    mask_mode: Annotated[MaskMode, typer.Option(help="how the mask is drawn")] = MaskMode.AUTO,
+    mask_length: Annotated[
+        MaskLength, typer.Option(help="where the new garment ends; auto: by its picture")
+    ] = MaskLength.AUTO,
+    mask_sleeves: Annotated[
+        MaskSleeves, typer.Option(help="how long its sleeves are; auto: by its picture")
+    ] = MaskSleeves.AUTO,
     grow: Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")] = 0,
     mask: Annotated[Path | None, typer.Option(help="your own mask: white is redrawn")] = None,
     invert_mask: Annotated[
@@ -92,6 +99,8 @@ def tryon_command(
         seed=seed,
         scheduler=sampler,
         mask_mode=mask_mode,
+        mask_length=mask_length,
+        mask_sleeves=mask_sleeves,
         mask_grow=grow,
         feather=feather,
         fit=fit,

@@ -50,7 +50,8 @@ def encode_doll(sample: DollSample, networks: Networks) -> TryOnLatents:
         sample.keypoints,
         category=sample.category,
         variant=networks.variant,
-        mode=MaskMode.HIDE_OLD_GARMENT if sample.seed % 2 else MaskMode.ROBUST,
+        mode=MaskMode.HIDE_OLD_GARMENT if sample.seed % 2 else MaskMode.AUTO,
+        garment=sample.garment,
     ).mask
     return encode_pictures(
         networks,

@@ -65,12 +65,14 @@ def people_in(frame: Any, size: Size) -> list[Person]:
         return people_of(frame, height=size[0], width=size[1])
 
 
-def painted_masks(mask: torch.Tensor | None, size: Size) -> list[SoftMask | None]:
-    """The masks of an input `mask` of pictures of `size`; [None] where nothing is painted.
+def painted_masks(
+    mask: torch.Tensor | None, size: Size, name: str = "mask"
+) -> list[SoftMask | None]:
+    """The masks of an input `name` of pictures of `size`; [None] where nothing is painted.
 
     Raises ValueError, one sentence that names the input, for what is no mask of such a picture.
     """
     if mask is None:
         return [None]
-    with naming("mask"):
+    with naming(name):
         return [own_mask(each, size) for each in to_masks(mask)]

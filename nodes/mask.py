@@ -14,9 +14,11 @@ from ..ootd_core.categories import Category, check_category
 from ..ootd_core.images.compositing import overlay_mask
 from ..ootd_core.images.fitting import Size, size_of
 from ..ootd_core.latents import binary_mask
-from ..ootd_core.masks.agnostic import MaskMode, agnostic_mask
+from ..ootd_core.masks.agnostic import MaskMode, agnostic_mask, check_by_hand
 from ..ootd_core.masks.labels import Label
-from ..ootd_core.masks.morphology import feather_mask
+from ..ootd_core.masks.morphology import BoolMask, SoftMask, feather_mask
+from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
+from ..ootd_core.masks.old_garment import label_map_of_old_garment
 from ..ootd_core.requirements import require
 from ..tryon.preparation import ChosenPerson, choose_person
 from .fit import person_index_input
@@ -28,6 +30,7 @@ from .sockets import MENU, LabelMaps, PoseKeypoint
 from .wiring import mark_mask, warn
 
 MODES = {
+    "auto": MaskMode.AUTO,
     "robust": MaskMode.ROBUST,
     "hide old garment": MaskMode.HIDE_OLD_GARMENT,
     "faithful": MaskMode.FAITHFUL,
@@ -39,7 +42,29 @@ KEEPABLE = {
     "keep_scarf": (Label.SCARF,),
 }
 """Beside face, hat, glasses, shoes, bag and hands, which always stay."""
-USES = ("replace", "add", "remove")
+OLD_GARMENT = "old garment"
+USES = ("replace", "add", "remove", OLD_GARMENT)
+
+
+def length_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "length",
+        options=[length.value for length in MaskLength],
+        default=MaskLength.AUTO.value,
+        optional=True,
+        tooltip="Where the new garment ends, for mode auto. auto: by the garment's picture.",
+    )
+
+
+def sleeves_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "sleeves",
+        options=[sleeves.value for sleeves in MaskSleeves],
+        default=MaskSleeves.AUTO.value,
+        optional=True,
+        tooltip="How far along the arms the new sleeves go, for mode auto; bare arms beyond them "
+        "stay as they are. auto: by the garment's picture, and whole arms are redrawn.",
+    )
 
 
 class GenerateMask(io.ComfyNode):
@@ -77,10 +102,11 @@ class GenerateMask(io.ComfyNode):
                 io.Combo.Input(
                     "mode",
                     options=list(MODES),
-                    default="robust",
-                    tooltip="robust: the reference mask without its flaws. hide old garment: whole "
-                    "limbs, so that long sleeves or trousers leave no trace. faithful: the "
-                    "reference mask, flaws included.",
+                    default="auto",
+                    tooltip="auto: the old garment, and where the new one will lie, by its picture "
+                    "in garment. robust: the old garment alone, the reference mask without its "
+                    "flaws. hide old garment: whole limbs, so that long sleeves or trousers leave "
+                    "no trace. faithful: the reference mask, flaws included.",
                 ),
                 io.Int.Input(
                     "grow",
@@ -107,7 +133,7 @@ class GenerateMask(io.ComfyNode):
                     optional=True,
                     lazy=True,
                     tooltip="From Parse Human, of the same picture. Needed unless your own mask "
-                    "replaces the generated one.",
+                    "replaces the generated one or is of the old garment.",
                 ),
                 PoseKeypoint.Input(
                     "pose_keypoint",
@@ -122,13 +148,32 @@ class GenerateMask(io.ComfyNode):
                     options=list(USES),
                     default="replace",
                     tooltip="What your own mask does: replace the generated one, be added to it, "
-                    "or be removed from it.",
+                    "or be removed from it. old garment: it shows what the person wears, from any "
+                    "segmentation node, and stands in for the label map.",
                 ),
                 person_index_input(),
+                io.Image.Input(
+                    "garment",
+                    optional=True,
+                    tooltip="The new garment lying flat on a plain ground, for mode auto: its "
+                    "outline tells how far the mask has to reach.",
+                ),
+                length_input(),
+                sleeves_input(),
+                io.Mask.Input(
+                    "person_mask",
+                    optional=True,
+                    tooltip="The whole person, for mask_use 'old garment': limbs are looked for "
+                    "inside it only.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="White is redrawn."),
-                io.Image.Output(display_name="overlay", tooltip="The mask over the picture."),
+                io.Image.Output(
+                    display_name="overlay",
+                    tooltip="The mask over the picture: pink for the old garment, blue for what "
+                    "only the new one needs.",
+                ),
                 io.String.Output(
                     display_name="warnings", tooltip="What had to be done without, a line each."
                 ),
@@ -137,9 +182,24 @@ class GenerateMask(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, category: str | None, variant: str | None, mode: str | None, mask_use: str | None
+        cls,
+        category: str | None,
+        variant: str | None,
+        mode: str | None,
+        mask_use: str | None,
+        length: str | None = None,
+        sleeves: str | None = None,
     ) -> bool:
-        check_choices(cls, category=category, variant=variant, mode=mode, mask_use=mask_use)
+        check_choices(
+            cls,
+            category=category,
+            variant=variant,
+            mode=mode,
+            mask_use=mask_use,
+            length=length,
+            sleeves=sleeves,
+        )
+        check_reach(mode, length, sleeves, category)
         if category is not None and variant is not None:
             check_category(VARIANTS[variant], Category(category))
         return True
@@ -152,7 +212,10 @@ class GenerateMask(io.ComfyNode):
         painted = painted_masks(mask, (image.shape[1], image.shape[2]))[0] is not None
         if painted and mask_use == "replace":
             return []
-        return [name for name in ("label_map", "pose_keypoint") if others.get(name, 0) is None]
+        needed = ("label_map", "pose_keypoint")
+        if painted and mask_use == OLD_GARMENT:
+            needed = ("pose_keypoint",)
+        return [name for name in needed if others.get(name, 0) is None]
 
     @classmethod
     def execute(
@@ -172,9 +235,22 @@ class GenerateMask(io.ComfyNode):
         pose_keypoint: list[Any] | None = None,
         mask: torch.Tensor | None = None,
         person_index: int = 0,
+        garment: torch.Tensor | None = None,
+        length: str = MaskLength.AUTO,
+        sleeves: str = MaskSleeves.AUTO,
+        person_mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         require("cv2")
-        check_choices(cls, category=category, variant=variant, mode=mode, mask_use=mask_use)
+        check_choices(
+            cls,
+            category=category,
+            variant=variant,
+            mode=mode,
+            mask_use=mask_use,
+            length=length,
+            sleeves=sleeves,
+        )
+        check_reach(mode, length, sleeves, category)
         check_category(VARIANTS[variant], Category(category))
         wanted = (keep_hair, keep_arms, keep_legs, keep_scarf)
         kept = zip(KEEPABLE.values(), wanted, strict=True)
@@ -182,33 +258,48 @@ class GenerateMask(io.ComfyNode):
         pictures = to_pictures(image)
         size = size_of(pictures[0])
         own, given = painted_masks(mask, size), frames_in(pose_keypoint)
+        whole = painted_masks(person_mask, size, "person_mask")
+        garments = [None] if garment is None else to_pictures(garment)
         batch = common_batch(
             image=len(pictures),
             label_map=len(label_map or [0]),
             pose_keypoint=len(given),
             mask=len(own),
+            garment=len(garments),
+            person_mask=len(whole),
         )
         masks: list[NDArray[np.float32]] = []
+        new_parts: list[BoolMask | None] = []
         warnings: list[str] = []
-        for picture, labels, frame, painted in zip(
+        for picture, labels, frame, painted, flat, body in zip(
             repeated(pictures, batch),
             repeated(label_map or [None], batch),
             repeated(given, batch),
             repeated(own, batch),
+            repeated(garments, batch),
+            repeated(whole, batch),
             strict=True,
         ):
             comfy.model_management.throw_exception_if_processing_interrupted()
             drawn = None if painted is None else binary_mask(painted)
             if drawn is not None and mask_use == "replace":
                 masks.append(feather_mask(drawn, feather))
+                new_parts.append(None)
                 continue
             person = _chosen(frame, size, person_index)
+            if mask_use == OLD_GARMENT:
+                seen = _old_garment(drawn, person, Category(category), body)
+            else:
+                seen = _of_picture(labels, picture)
             generated = agnostic_mask(
-                _of_picture(labels, picture),
+                seen,
                 person.keypoints,
                 category=Category(category),
                 variant=VARIANTS[variant],
                 mode=MODES[mode],
+                garment=flat,
+                length=MaskLength(length),
+                sleeves=MaskSleeves(sleeves),
                 grow=grow,
                 keep=keep,
                 keep_mask=drawn if mask_use == "remove" else None,
@@ -220,11 +311,14 @@ class GenerateMask(io.ComfyNode):
             if drawn is not None and mask_use == "add":
                 region = region | drawn
             masks.append(feather_mask(region, feather))
+            new_parts.append(generated.new_garment)
         for warning in warnings:
             warn(warning)
         overlays = [
-            overlay_mask(picture, weight)
-            for picture, weight in zip(repeated(pictures, batch), masks, strict=True)
+            overlay_mask(picture, weight, new)
+            for picture, weight, new in zip(
+                repeated(pictures, batch), masks, new_parts, strict=True
+            )
         ]
         result = to_mask(masks)
         if mask_use != "replace" or all(painted is None for painted in own):
@@ -235,6 +329,38 @@ class GenerateMask(io.ComfyNode):
 def _chosen(frame: Any, size: Size, person_index: int) -> ChosenPerson:
     keypoints = [person.keypoints for person in people_in(frame, size)]
     return choose_person(keypoints, size, person_index=person_index)
+
+
+def check_reach(
+    mode: str | None, length: str | None, sleeves: str | None, category: str | None
+) -> None:
+    """Refuse a length or sleeves that the mode or the category does not use; see `check_by_hand`.
+
+    None (linked, not known yet, or absent) is passed over.
+    """
+    if mode is not None:
+        check_by_hand(
+            MODES[mode],
+            MaskLength(length or MaskLength.AUTO),
+            MaskSleeves(sleeves or MaskSleeves.AUTO),
+            None if category is None else Category(category),
+        )
+
+
+def _old_garment(
+    drawn: BoolMask | None, person: ChosenPerson, category: Category, body: SoftMask | None
+) -> NDArray[np.uint8]:
+    if drawn is None:
+        raise ValueError(
+            "mask_use is 'old garment', but no mask is painted: connect a mask of what the person "
+            "wears, from a segmentation node or Load Image (as Mask)."
+        )
+    return label_map_of_old_garment(
+        drawn,
+        person.keypoints,
+        category,
+        person=None if body is None else binary_mask(body),
+    )
 
 
 def _of_picture(labels: NDArray[np.uint8] | None, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,11 +14,12 @@ from comfy_execution.graph_utils import GraphBuilder
 
 from ..ootd_core.categories import Category, check_category
 from ..ootd_core.checkpoints.catalogue import Part
+from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from . import model_folders
 from .fit import person_index_input, size_input
 from .inputs import check_choices
 from .loader import VARIANTS, WEIGHT_DTYPES, check_variant
-from .mask import MODES
+from .mask import MODES, check_reach, length_input, sleeves_input
 from .search_words import GARMENT, searched_as
 from .sockets import MENU, PoseKeypoint
 
@@ -70,8 +71,9 @@ class TryOnGarment(io.ComfyNode):
                 io.Combo.Input(
                     "mask_mode",
                     options=list(MODES),
-                    default="robust",
-                    tooltip="Take 'hide old garment' where the old one is longer than the new.",
+                    default="auto",
+                    tooltip="auto: the old garment, and where the new one will lie, by its "
+                    "picture. The others look at the old one alone.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -125,6 +127,8 @@ class TryOnGarment(io.ComfyNode):
                     extra_dict=LINK,
                 ),
                 person_index_input(),
+                length_input(),
+                sleeves_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The person in the garment."),
@@ -145,6 +149,8 @@ class TryOnGarment(io.ComfyNode):
         scheduler: str | None,
         weight_dtype: str | None,
         mask: Link | None = None,
+        length: str | None = None,
+        sleeves: str | None = None,
     ) -> bool:
         check_choices(
             cls,
@@ -155,7 +161,10 @@ class TryOnGarment(io.ComfyNode):
             sampler_name=sampler_name,
             scheduler=scheduler,
             weight_dtype=weight_dtype,
+            length=length,
+            sleeves=sleeves,
         )
+        check_reach(mask_mode, length, sleeves, category)
         check_variant(checkpoint, variant)
         if variant is not None and category is not None:
             check_category(VARIANTS[variant], Category(category))
@@ -186,6 +195,8 @@ class TryOnGarment(io.ComfyNode):
         mask: Link | None = None,
         pose_keypoint: Link | None = None,
         person_index: int = 0,
+        length: str = MaskLength.AUTO,
+        sleeves: str = MaskSleeves.AUTO,
     ) -> io.NodeOutput:
         graph = GraphBuilder()
         loader = graph.node(
@@ -243,6 +254,9 @@ class TryOnGarment(io.ComfyNode):
             pose_keypoint=pose if pose_keypoint is None else fit.out(3),
             person_index=fit.out(4),
             mask=fit.out(1),
+            garment=garment,
+            length=length,
+            sleeves=sleeves,
         ).out(0)
         fused = graph.node(
             "OOTD_FusedDenoiser",

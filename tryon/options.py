@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ootd_core.latents import SCALE
-from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.agnostic import MaskMode, check_by_hand
+from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.request import check_sampling
 from ootd_core.sampling import Scheduler
 
@@ -35,6 +36,10 @@ class TryOnOptions:
         seed: of the noise, 0 to 2**64 - 1; the same on every device.
         scheduler: a `Scheduler` or its name.
         mask_mode: a `MaskMode` or its name: how the mask is drawn.
+        mask_length: a `MaskLength` or its name: where the new garment ends; auto measures its
+            picture. Only for mode "auto" and a single garment.
+        mask_sleeves: a `MaskSleeves` or its name: how far along the arms its sleeves go; the same.
+            Bare arms beyond them stay as they are.
         mask_grow: pixels of the networks' picture by which the mask grows, or shrinks if negative.
         feather: width of the seam inside the mask, in pixels of the networks' picture.
         fit: a `FitChoice` or its name: how the person's picture is brought to 3:4.
@@ -50,7 +55,9 @@ class TryOnOptions:
     num_images_per_prompt: int = 1
     seed: int = 0
     scheduler: Scheduler = Scheduler.UNIPC
-    mask_mode: MaskMode = MaskMode.ROBUST
+    mask_mode: MaskMode = MaskMode.AUTO
+    mask_length: MaskLength = MaskLength.AUTO
+    mask_sleeves: MaskSleeves = MaskSleeves.AUTO
     mask_grow: int = 0
     feather: float = 2.0
     fit: FitChoice = FitChoice.AUTO
@@ -63,6 +70,8 @@ class TryOnOptions:
         for name, kind in (
             ("scheduler", Scheduler),
             ("mask_mode", MaskMode),
+            ("mask_length", MaskLength),
+            ("mask_sleeves", MaskSleeves),
             ("fit", FitChoice),
         ):
             object.__setattr__(self, name, _choice(name, getattr(self, name), kind))
@@ -73,6 +82,7 @@ class TryOnOptions:
             seed=self.seed,
             scheduler=self.scheduler,
         )
+        check_by_hand(self.mask_mode, self.mask_length, self.mask_sleeves)
         if abs(self.mask_grow) > MAX_GROW:
             raise ValueError(
                 f"mask_grow is {self.mask_grow}, but must lie in -{MAX_GROW} to {MAX_GROW}."

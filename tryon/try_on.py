@@ -41,7 +41,7 @@ from ootd_core.images.fitting import (
     unfit_points,
 )
 from ootd_core.latents import SCALE, binary_mask
-from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask
+from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask, check_by_hand
 from ootd_core.masks.limbs import JOINTS
 from ootd_core.masks.morphology import SoftMask
 from ootd_core.pipeline import TryOnPipeline
@@ -197,6 +197,7 @@ class TryOn:
         """
         options = replace(options or TryOnOptions(), **settings)
         outfit = self._outfit(garment, category)
+        _check_by_hand(options, [kind for _, kind in outfit])
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
         painted = own_mask(_mask_array(mask), size_of(original))
@@ -220,7 +221,7 @@ class TryOn:
                         repaint = binary_mask(fit_mask(painted, subject.fit))
                     else:
                         label_map = self.person_networks.labels(canvas)
-                        generated = self._mask(label_map, subject, kind, options)
+                        generated = self._mask(label_map, subject, picture, kind, options)
                         repaint = generated.mask
                         warnings += [each for each in generated.warnings if each not in warnings]
                 request = TryOnRequest(
@@ -315,7 +316,12 @@ class TryOn:
         return [fit_points(person, fit) for person in given]
 
     def _mask(
-        self, label_map: LabelMap, subject: _Subject, category: Category, options: TryOnOptions
+        self,
+        label_map: LabelMap,
+        subject: _Subject,
+        garment: Picture,
+        category: Category,
+        options: TryOnOptions,
     ) -> AgnosticMask:
         return agnostic_mask(
             label_map,
@@ -323,6 +329,9 @@ class TryOn:
             category=category,
             variant=self.variant,
             mode=options.mask_mode,
+            garment=garment,
+            length=options.mask_length,
+            sleeves=options.mask_sleeves,
             grow=options.mask_grow,
             bystanders=subject.person.bystanders,
         )
@@ -375,6 +384,18 @@ def as_category(category: Category | str) -> Category:
     except ValueError:
         names = ", ".join(Category)
         raise ValueError(f"category is '{category}', but must be one of {names}.") from None
+
+
+def _check_by_hand(options: TryOnOptions, categories: Sequence[Category]) -> None:
+    """Refuse a length or sleeves set for an outfit, or sleeves for a garment without any."""
+    for name in ("mask_length", "mask_sleeves"):
+        value = getattr(options, name)
+        if len(categories) > 1 and value != "auto":
+            raise ValueError(
+                f"{name} is '{value}', but the outfit has {len(categories)} garments: set it for a "
+                "single one, or leave it at 'auto'."
+            )
+    check_by_hand(options.mask_mode, options.mask_length, options.mask_sleeves, categories[0])
 
 
 def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:

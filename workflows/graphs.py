@@ -45,7 +45,7 @@ def one_garment(person: str, category: str, note: str, note_zh: str) -> Graph:
     """The separate stages for one person and one garment."""
     graph = _start(person, person, note, note_zh)
     garment_stages(graph, ("pictures", 1), category)
-    person_stages(graph, ("pictures", 0), category)
+    person_stages(graph, ("pictures", 0), ("pictures", 1), category)
     dress_stages(graph, ("pictures", 0))
     return graph
 
@@ -70,7 +70,7 @@ def quick_start() -> Graph:
         variant=FULL_BODY,
         category="upper",
         size=SIZE,
-        mask_mode="robust",
+        mask_mode="auto",
         seed=1,
         steps=20,
         cfg=2.0,
@@ -103,11 +103,10 @@ def dress() -> Graph:
     graph = one_garment(
         "5-dress",
         "dress",
-        "A dress. The mask mode 'hide old garment' covers whole arms and legs, so that trousers "
-        "leave no trace under a shorter dress.",
-        "一件连衣裙。遮罩模式“hide old garment”覆盖整条手臂和腿,较短的裙子下不会露出原来的长裤。",
+        "A dress. The mask mode 'auto' hides what is worn and, by the outline of the dress's "
+        "picture, makes room for the dress: pink and blue in the preview.",
+        "一件连衣裙。遮罩模式“auto”遮住旧衣服,并按连衣裙图像的轮廓为新裙子留出位置:预览中分别为粉色和蓝色。",
     )
-    graph.nodes["mask"].inputs["mode"] = "hide old garment"
     return graph
 
 
@@ -122,10 +121,10 @@ def full_outfit() -> Graph:
     graph.add("more", "OOTD_DemoPictures", 0, START, person="3-lower", garment="3-lower")
     first, second = Lane(suffix="_1"), Lane(suffix="_2", row=1)
     garment_stages(graph, ("pictures", 1), "upper", first)
-    person_stages(graph, ("pictures", 0), "upper", first)
+    person_stages(graph, ("pictures", 0), ("pictures", 1), "upper", first)
     dress_stages(graph, ("pictures", 0), first, save="")
     garment_stages(graph, ("more", 1), "lower", second)
-    person_stages(graph, ("decode_1", 0), "lower", second)
+    person_stages(graph, ("decode_1", 0), ("more", 1), "lower", second)
     dress_stages(graph, ("decode_1", 0), second, save="outfit")
     return graph
 
@@ -165,6 +164,7 @@ def own_mask_and_pose() -> Graph:
     person_stages(
         graph,
         ("pictures", 0),
+        ("pictures", 1),
         "upper",
         SHIFTED,
         openpose_json=POSE,
@@ -185,7 +185,7 @@ def swap_the_sampler() -> Graph:
         "这里接的是自定义采样的各个节点。",
     )
     garment_stages(graph, ("pictures", 1), "upper")
-    person_stages(graph, ("pictures", 0), "upper")
+    person_stages(graph, ("pictures", 0), ("pictures", 1), "upper")
     fuse_stage(graph)
     graph.add("noise", "RandomNoise", 4, DRESS, noise_seed=1)
     graph.add("select", "KSamplerSelect", 4, DRESS, sampler_name="dpmpp_2m")
@@ -226,7 +226,7 @@ def garment_grid() -> Graph:
     graph.add("more", "OOTD_DemoPictures", 0, START, person="2-upper", garment="2-upper")
     graph.add("batch", "ImageBatch", 0, START, image1=("pictures", 1), image2=("more", 1))
     garment_stages(graph, ("batch", 0), "upper")
-    person_stages(graph, ("pictures", 0), "upper")
+    person_stages(graph, ("pictures", 0), ("batch", 0), "upper")
     dress_stages(graph, ("pictures", 0), save="grid")
     return graph
 
@@ -241,7 +241,7 @@ def lora_and_controlnet() -> Graph:
         "先在其中选择文件,再选中它们并按 Ctrl+B。",
     )
     garment_stages(graph, ("pictures", 1), "upper")
-    person_stages(graph, ("pictures", 0), "upper")
+    person_stages(graph, ("pictures", 0), ("pictures", 1), "upper")
     graph.add(
         *("lora", "LoraLoaderModelOnly", 4, DRESS),
         bypassed=True,
@@ -313,7 +313,7 @@ def large_picture() -> Graph:
     )
     graph.add("find", "OOTD_HumanParser", 1, large, image=("photo", 0), checkpoint=MINI)
     garment_stages(graph, ("pictures", 1), "upper", SHIFTED)
-    person_stages(graph, ("photo", 0), "upper", SHIFTED)
+    person_stages(graph, ("photo", 0), ("pictures", 1), "upper", SHIFTED)
     graph.nodes["fit"].inputs["label_map"] = ("find", 0)
     dress_stages(graph, ("photo", 0), SHIFTED, save="photo")
     return graph

@@ -120,7 +120,12 @@ def garment_stages(graph: Graph, source: Link, category: str, lane: Lane = ONLY)
 
 
 def person_stages(
-    graph: Graph, source: Link, category: str, lane: Lane = ONLY, **mask: Any
+    graph: Graph,
+    source: Link,
+    garment: Link,
+    category: str,
+    lane: Lane = ONLY,
+    **mask: Any,
 ) -> None:
     """Fit, parse, detect, mask. Two columns after the garment's. What `mask` names replaces the
     defaults of the mask's inputs."""
@@ -152,7 +157,7 @@ def person_stages(
         "image": fitted,
         "category": category,
         "variant": FULL_BODY,
-        "mode": "robust",
+        "mode": "auto",
         "grow": 0,
         "feather": 0.0,
         "keep_hair": False,
@@ -162,6 +167,7 @@ def person_stages(
         "label_map": (f"parse{suffix}", 0),
         "pose_keypoint": (f"pose{suffix}", 0),
         "mask_use": "replace",
+        "garment": garment,
     }
     graph.add(
         *(f"mask{suffix}", "OOTD_MaskGenerator", column + 1, group),

@@ -35,7 +35,7 @@ class DressSettings:
     guidance_scale: float = 2.0
     seed: int = 0
     scheduler: Scheduler = Scheduler.UNIPC
-    mask_mode: MaskMode = MaskMode.ROBUST
+    mask_mode: MaskMode = MaskMode.AUTO
     grow: int = 0
     feather: float | None = 2.0
 

@@ -29,7 +29,7 @@ class TrainingMaskOptions:
         max_grow: it grows by 1 to so many pixels of a picture 512 pixels high.
     """
 
-    mode: MaskMode = MaskMode.ROBUST
+    mode: MaskMode = MaskMode.AUTO
     hide_old_garment_probability: float = 0.5
     grow_probability: float = 0.0
     max_grow: int = 24
@@ -46,7 +46,7 @@ def inference_mask(
     sample: TryOnSample,
     variant: Variant,
     *,
-    mode: MaskMode = MaskMode.ROBUST,
+    mode: MaskMode = MaskMode.AUTO,
     grow: int = 0,
 ) -> BoolMask:
     """Return the pixels of `sample.person` that a try-on would repaint, bool [H, W].
@@ -61,6 +61,7 @@ def inference_mask(
             category=sample.category,
             variant=variant,
             mode=mode,
+            garment=sample.garment,
             grow=grow,
         ).mask
     except ValueError as error:

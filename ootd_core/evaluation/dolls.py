@@ -102,6 +102,7 @@ def dress_doll(
         category=doll.category,
         variant=networks.variant,
         mode=mask_mode,
+        garment=doll.garment,
     ).mask
     request = TryOnRequest(
         person=doll.person,

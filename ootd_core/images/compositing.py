@@ -7,13 +7,22 @@ from ..masks.morphology import BoolMask, SoftMask, feather_mask
 from .fitting import Fit, expect_size, unfit_image, unfit_mask
 
 MASK_COLOUR = np.array([255, 40, 120], np.float32)
+NEW_GARMENT_COLOUR = np.array([30, 120, 255], np.float32)
 MASK_OPACITY = 0.55
 
 
-def overlay_mask(image: NDArray[np.uint8], mask: SoftMask) -> NDArray[np.uint8]:
-    """The picture [H, W, 3] with a mask [H, W] in [0, 1] shown over it, half transparent."""
+def overlay_mask(
+    image: NDArray[np.uint8], mask: SoftMask, new_garment: BoolMask | None = None
+) -> NDArray[np.uint8]:
+    """The picture [H, W, 3] with a mask [H, W] in [0, 1] shown over it, half transparent.
+
+    new_garment: bool [H, W], the part of the mask that is shown in a second colour.
+    """
     share = MASK_OPACITY * mask[..., None]
-    return ((1 - share) * image + share * MASK_COLOUR).round().astype(np.uint8)
+    colour = np.broadcast_to(MASK_COLOUR, image.shape)
+    if new_garment is not None:
+        colour = np.where(new_garment[..., None], NEW_GARMENT_COLOUR, colour)
+    return ((1 - share) * image + share * colour).round().astype(np.uint8)
 
 
 def paste_back(

@@ -1,10 +1,11 @@
 """Which pixels of the person are repainted: label map and keypoints in, mask out.
 
 The mask must be large enough that the old garment does not decide the new one's shape, and must
-leave alone what makes the picture this person: face, hands, shoes, the other garment. Three modes
-answer that: `robust` (default) follows the geometry that the networks were trained with but not
-the original implementation's defects, `faithful` is that implementation number for number, and
-`hide_old_garment` covers whole limbs, so that long sleeves or trousers leave no trace.
+leave alone what makes the picture this person: face, hands, shoes, the other garment. Four modes
+answer that: `robust` follows the geometry that the networks were trained with but not the original
+implementation's defects, `auto` (default) adds to it where the new garment will lie, `faithful` is
+that implementation number for number, and `hide_old_garment` covers whole limbs, so that long
+sleeves or trousers leave no trace.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from PIL import Image
 
 from ..categories import Category, Variant
 from . import reference as reference
-from .labels import HEAD, KEPT, REPLACED, Label
+from .labels import COVERED_BY_HEM, HEAD, KEPT, REPLACED, Label
 from .limbs import (
     ARM_WIDTHS,
     ARMS,
@@ -34,6 +35,7 @@ from .limbs import (
     torso_region,
 )
 from .morphology import BoolMask, drop_specks, fill_holes, grow_mask, pieces_of
+from .new_garment import MaskLength, MaskSleeves, lay_new_garment
 
 # Pixels at a height of 512, as all lengths of the mask's geometry.
 HIDING_GARMENT_MARGIN = 16
@@ -49,6 +51,7 @@ MIN_PERSON_JOINTS = 4
 class MaskMode(StrEnum):
     """How the mask is drawn."""
 
+    AUTO = "auto"
     FAITHFUL = "faithful"
     ROBUST = "robust"
     HIDE_OLD_GARMENT = "hide_old_garment"
@@ -58,11 +61,13 @@ class MaskMode(StrEnum):
 class AgnosticMask:
     """The pixels to repaint, and what the mask had to do without.
 
-    mask: bool [H, W]; missing: names of the joints that this category and mode would have used;
-    warnings: sentences for the user.
+    mask: bool [H, W]; new_garment: bool [H, W], the part of it that only the new garment needs, in
+    mode `auto`, the rest is there for the old one; missing: names of the joints that this category
+    and mode would have used; warnings: sentences for the user.
     """
 
     mask: BoolMask
+    new_garment: BoolMask
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -73,7 +78,11 @@ def agnostic_mask(
     *,
     category: Category,
     variant: Variant,
-    mode: MaskMode = MaskMode.ROBUST,
+    mode: MaskMode = MaskMode.AUTO,
+    garment: NDArray[np.uint8] | None = None,
+    garment_mask: BoolMask | None = None,
+    length: MaskLength = MaskLength.AUTO,
+    sleeves: MaskSleeves = MaskSleeves.AUTO,
     grow: int = 0,
     keep: Collection[Label] = (),
     keep_mask: BoolMask | None = None,
@@ -86,6 +95,11 @@ def agnostic_mask(
         keypoints: [18, 3], x and y in pixels of the label map, confidence (0 is missing); without
             them the mask follows the label map alone and says so.
         variant: the networks that will be used; they were trained with different arm widths.
+        garment: uint8 RGB [h, w, 3], the new garment lying flat, of any size; mode `auto` measures
+            it. Where it cannot, or without it, the mask is that of `robust`, and a warning says so.
+        garment_mask: bool [h, w], the garment's pixels in its picture, where they are known.
+        length, sleeves: how far the new garment reaches, where that is not to be measured. With
+            `sleeves`, bare arms beyond the sleeves stay as they are.
         grow: pixels by which the mask is grown (never over what is kept) or, if negative, shrunk.
         keep: labels that stay as they are, besides those that `category` leaves alone.
         keep_mask: bool [H, W], further pixels that stay.
@@ -93,9 +107,10 @@ def agnostic_mask(
             than to the person stays, and says nothing about the person's clothes.
 
     Raises:
-        ValueError: unusable label map or keypoints, no person in the picture, or nothing that
-            a garment of this category could replace.
+        ValueError: unusable label map or keypoints, no person in the picture, nothing that a
+            garment of this category could replace, or a length or sleeves that would not be used.
     """
+    check_by_hand(mode, length, sleeves, category)
     _check_label_map(label_map)
     if keep_mask is not None and keep_mask.shape != label_map.shape:
         raise ValueError(
@@ -113,24 +128,69 @@ def agnostic_mask(
         raise ValueError(
             "No person was found in the picture: use one that shows a person, or supply a mask."
         )
+    added = np.zeros(label_map.shape, dtype=np.bool_)
+    said: tuple[str, ...] = ()
     if mode is MaskMode.FAITHFUL:
         mask, kept = _faithful(label_map, skeleton, category, variant)
     else:
         labels = one_person(label_map, skeleton)
         hide = mode is MaskMode.HIDE_OLD_GARMENT
-        mask, kept = _robust(labels, skeleton, category, variant, hide=hide)
-    mask = _adjust(mask, kept, grow)
-    mask &= ~np.isin(label_map, list(keep)) & ~others
+        new = None
+        if mode is MaskMode.AUTO:
+            new = lay_new_garment(
+                skeleton,
+                category,
+                garment=garment,
+                garment_mask=garment_mask,
+                length=length,
+                sleeves=sleeves,
+            )
+            said = new.warnings
+        bare = new.bare if new else frozenset[Label]()
+        mask, kept = _robust(labels, skeleton, category, variant, hide=hide, bare=bare)
+        if new and new.region.any():
+            kept &= ~(new.over_others & np.isin(labels, list(COVERED_BY_HEM[category])))
+            stays = kept | (_bare_skin(labels, bare, skeleton.scale) & ~new.region)
+            mask &= ~stays
+            added = fill_holes((mask | new.region) & ~stays) & ~stays & ~mask
+    old = _adjust(mask, kept, grow)
+    whole = _adjust(mask | added, kept, grow)
+    stays = np.isin(label_map, list(keep)) | others
     if keep_mask is not None:
-        mask &= ~keep_mask
-    if not mask.any():
+        stays |= keep_mask
+    whole = whole & ~stays
+    if not whole.any():
         names = ", ".join(sorted(label.name.lower() for label in REPLACED[category]))
         raise ValueError(
             f"Nothing is left to replace for a garment of category '{category}' (looked for: "
             f"{names.replace('_', ' ')}): choose another category, keep less, or supply a mask."
         )
     missing = skeleton.missing(_joints_used(category, mode))
-    return AgnosticMask(mask=mask, missing=missing, warnings=_warnings(skeleton, missing, mode))
+    return AgnosticMask(
+        mask=whole,
+        new_garment=whole & ~old,
+        missing=missing,
+        warnings=(*_warnings(skeleton, missing, mode), *said),
+    )
+
+
+def check_by_hand(
+    mode: MaskMode, length: MaskLength, sleeves: MaskSleeves, category: Category | None = None
+) -> None:
+    """Raises ValueError for a length or sleeves that would not be used."""
+    if category is Category.LOWER and sleeves is not MaskSleeves.AUTO:
+        raise ValueError(
+            f"The mask's sleeves are '{sleeves}', but a garment of category '{category}' has none: "
+            "leave sleeves at 'auto'."
+        )
+    if mode is MaskMode.AUTO:
+        return
+    for name, value in (("length", length), ("sleeves", sleeves)):
+        if value != "auto":
+            raise ValueError(
+                f"The mask's {name} is '{value}', but mode '{mode}' does not look at the new "
+                f"garment: choose mode '{MaskMode.AUTO}', or leave {name} at 'auto'."
+            )
 
 
 def _check_label_map(label_map: NDArray[np.uint8]) -> None:
@@ -168,8 +228,10 @@ def _robust(
     variant: Variant,
     *,
     hide: bool,
+    bare: Collection[Label] = (),
 ) -> tuple[BoolMask, BoolMask]:
-    """The mask and what it keeps; with `hide` it covers the limbs whole."""
+    """The mask and what it keeps; with `hide` it covers the limbs whole, and of the arms in `bare`
+    only what the old garment covers."""
     scale = skeleton.scale
     speck = SPECK * scale**2
     clothes = drop_specks(np.isin(labels, list(REPLACED[category])), speck)
@@ -182,7 +244,8 @@ def _robust(
             region |= torso_region(skeleton, TORSO_MARGIN)
         for label in ARMS:
             arm, hand = _arm_and_hand(labels, label, skeleton, clothes, variant, hide=hide)
-            region |= arm
+            if label not in bare:
+                region |= arm
             kept |= hand
     if category is not Category.UPPER and (hide or not clothes.any()):
         legs = legs_region(skeleton, _lowest_row(labels))
@@ -191,6 +254,13 @@ def _robust(
         region |= grow_mask(clothes, round(HIDING_GARMENT_MARGIN * scale))
     mask = fill_holes(region & ~kept) & ~kept
     return drop_specks(mask, PIECE * scale**2), kept
+
+
+def _bare_skin(labels: NDArray[np.uint8], arms: Collection[Label], scale: float) -> BoolMask:
+    """The skin [H, W] of the arms, but for what lies beside the edge of clothes."""
+    clothes = np.isin(labels, list(REPLACED[Category.DRESS]))
+    edge = grow_mask(clothes, round(reference.GARMENT_MARGIN * scale))
+    return np.isin(labels, list(arms)) & ~edge
 
 
 def _arm_and_hand(

@@ -55,3 +55,10 @@ KEPT: dict[Category, frozenset[Label]] = {
     Category.LOWER: ALWAYS_KEPT | {Label.UPPER_CLOTHES, Label.LEFT_ARM, Label.RIGHT_ARM},
     Category.DRESS: ALWAYS_KEPT,
 }
+
+# The clothes of another category that the new garment's hem may come to lie over.
+COVERED_BY_HEM: dict[Category, frozenset[Label]] = {
+    Category.UPPER: frozenset({Label.SKIRT, Label.PANTS}),
+    Category.LOWER: frozenset(),
+    Category.DRESS: frozenset(),
+}

@@ -23,7 +23,11 @@ def test_a_doll_is_encoded_as_inference_would() -> None:
     doll = draw_sample(2, height=64, width=48)  # even: the default mask
     latents = encode_doll(doll, networks)
     mask = agnostic_mask(
-        doll.labels, doll.keypoints, category=doll.category, variant=Variant.FULL_BODY
+        doll.labels,
+        doll.keypoints,
+        category=doll.category,
+        variant=Variant.FULL_BODY,
+        garment=doll.garment,
     ).mask
     hidden = encode(networks.vae, to_tensor(agnostic_image(doll.person, mask)))[0]
     assert torch.allclose(latents.agnostic, hidden, atol=1e-5)

@@ -26,6 +26,12 @@ from tryon.preparation import FitChoice
         ({"seed": -1}, "seed is -1"),
         ({"scheduler": "heun"}, "scheduler is 'heun', but must be one of unipc, ddim"),
         ({"mask_mode": "auto!"}, "mask_mode is 'auto!'"),
+        ({"mask_length": "floor"}, "mask_length is 'floor', but must be one of auto, waist, hip"),
+        ({"mask_sleeves": "cap"}, "mask_sleeves is 'cap', but must be one of auto, none, short"),
+        (
+            {"mask_mode": "robust", "mask_length": "knee"},
+            "length is 'knee', but mode 'robust' does not look at the new garment",
+        ),
         ({"fit": "stretch"}, "fit is 'stretch', but must be one of auto, pad, crop"),
         ({"feather": -1.0}, "feather is -1.0"),
         ({"feather": float("nan")}, "feather is nan"),
@@ -65,7 +71,8 @@ def test_defaults_are_the_published_ones_everywhere() -> None:
     assert (request.num_images_per_prompt, options.num_images_per_prompt) == (1, 1)
     assert (request.fusion, request.zero_garment) == (True, False)
     assert request.repaint is Repaint.TOUCHED
-    assert options.mask_mode is DressSettings().mask_mode is MaskMode.ROBUST
+    assert options.mask_mode is DressSettings().mask_mode is MaskMode.AUTO
+    assert (options.mask_length, options.mask_sleeves) == ("auto", "auto")
     assert options.mask_grow == DressSettings().grow == 0
     assert options.feather == DressSettings().feather == 2.0
     assert (options.fit, options.height, options.person_index) == (FitChoice.AUTO, None, 0)

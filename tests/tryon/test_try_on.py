@@ -13,6 +13,7 @@ import tryon.try_on
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ootd_core.checkpoints.lora import attention_layers
+from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.images.files import load_image
 from ootd_core.images.fitting import prepare_garment
 from ootd_core.request import TryOnRequest
@@ -86,7 +87,9 @@ def test_an_outfit_is_put_on_piece_by_piece(mini: TryOn) -> None:
     result = mini(PERSON, outfit, options=QUICK, on_step=lambda *step: seen.append(step[:2]))
     assert seen == [(1, 2), (2, 2)]
     upper = mini(PERSON, GARMENT, "upper", options=QUICK)
-    lower = mini(upper.images[0], SKIRT, "lower", options=QUICK)
+    assert upper.keypoints is not None
+    people = [upper.keypoints]  # an outfit is put on one person, whose joints are seen once
+    lower = mini(upper.images[0], SKIRT, "lower", options=QUICK, people=people)
     assert result.images[0].tobytes() == lower.images[0].tobytes()
     both = np.maximum(np.asarray(upper.mask), np.asarray(lower.mask))
     assert np.array_equal(np.asarray(result.mask), both)
@@ -137,6 +140,31 @@ def test_a_black_mask_means_none_and_is_said(mini: TryOn) -> None:
     assert any("mask is black throughout" in warning for warning in result.warnings)
 
 
+def test_the_garment_and_what_is_set_by_hand_reach_the_mask(mini: TryOn) -> None:
+    dress = DEMO_SAMPLES / "5-dress-garment.png"
+
+    def area(garment: Any, **settings: Any) -> int:
+        result = mini(PERSON, garment, "dress", options=QUICK, **settings)
+        return int((np.asarray(result.mask) > 0).sum())
+
+    robust, auto = area(dress, mask_mode="robust"), area(dress)
+    assert auto > robust
+    plain = np.full((64, 48, 3), 255, np.uint8)
+    assert area(plain) == robust
+    assert area(plain, mask_length="ankle") > area(plain, mask_length="waist") > robust
+    joints = PaperDolls((256, 192), "test", dolls=1, categories={Category.UPPER})[0]
+    for sleeves, fewer in (("none", True), ("auto", False)):
+        settings = {"people": [joints.keypoints], "mask_sleeves": sleeves}
+        result = mini(joints.person, joints.garment, "upper", options=QUICK, **settings)
+        whole = mini(
+            joints.person, joints.garment, "upper", options=QUICK, people=[joints.keypoints]
+        )
+        areas = [int((np.asarray(each.mask) > 0).sum()) for each in (result, whole)]
+        assert (areas[0] < areas[1]) == fewer, (sleeves, areas)
+    unknown = mini(PERSON, plain, "upper", options=QUICK)
+    assert any("garment's picture does not tell" in warning for warning in unknown.warnings)
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "sentence"),
     [
@@ -157,6 +185,12 @@ def test_a_black_mask_means_none_and_is_said(mini: TryOn) -> None:
         ((PERSON, GARMENT, "upper"), {"people": np.zeros((18, 3))}, "people is a list"),
         ((PERSON, GARMENT, "upper"), {"people": [[1, 2, 3]]}, "one of them is list"),
         ((PERSON, GARMENT, "upper"), {"num_inference_steps": 1.5}, "must be a whole number"),
+        ((PERSON, SKIRT, "lower"), {"mask_sleeves": "short"}, "category 'lower' has none"),
+        (
+            (PERSON, [(GARMENT, "upper"), (SKIRT, "lower")]),
+            {"mask_length": "knee"},
+            "mask_length is 'knee', but the outfit has 2 garments",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_a_network_is_loaded(

@@ -21,6 +21,7 @@ def generated(sample: TryOnSample, mode: MaskMode) -> BoolMask:
         category=sample.category,
         variant=Variant.FULL_BODY,
         mode=mode,
+        garment=sample.garment,
     ).mask
 
 
@@ -33,7 +34,7 @@ def masked(
 @pytest.mark.parametrize("index", range(6))
 def test_it_is_the_mask_of_inference(index: int) -> None:
     sample = DOLLS[index]
-    for share, mode in ((0.0, MaskMode.ROBUST), (1.0, MaskMode.HIDE_OLD_GARMENT)):
+    for share, mode in ((0.0, MaskMode.AUTO), (1.0, MaskMode.HIDE_OLD_GARMENT)):
         mask = masked(sample, TrainingMaskOptions(hide_old_garment_probability=share))
         assert np.array_equal(mask, generated(sample, mode))
         assert np.array_equal(mask, inference_mask(sample, Variant.FULL_BODY, mode=mode))
@@ -49,7 +50,7 @@ def test_both_masks_turn_up() -> None:
 @pytest.mark.parametrize("index", range(6))
 def test_enlarging_adds_and_never_covers_what_is_kept(index: int) -> None:
     sample = DOLLS[index]
-    plain = generated(sample, MaskMode.ROBUST)
+    plain = generated(sample, MaskMode.AUTO)
     options = TrainingMaskOptions(
         hide_old_garment_probability=0.0, grow_probability=1.0, max_grow=40
     )

@@ -160,6 +160,74 @@ def check_masks_of_every_kind(inside: Inside) -> str:
     return warnings
 
 
+def check_the_mask_knows_the_new_garment(inside: Inside) -> str:
+    person, _, _ = inside.dressed_doll()
+    dress = inside.picture("5-dress-garment.png")
+    seen = {**_seen(inside, person), "category": "dress"}
+    robust, pink, _ = inside.mask(person, **seen)
+    auto, overlay, said = inside.mask(person, mode="auto", garment=dress, **seen)
+    assert not (robust > auto).any() and (auto > robust).any()
+    new = (auto > robust)[0]
+    shown = overlay[0][new] - person[0][new]
+    assert (shown[:, 2] - shown[:, 0]).mean() > 0.2, "the new garment's part is blue"
+    assert torch.equal(overlay[0][~new], pink[0][~new]), "the old one's part is not"
+    alone, _, why = inside.mask(person, mode="auto", **seen)
+    assert torch.equal(alone, robust) and "no garment picture" in why, why
+    grows = [
+        int((inside.mask(person, mode="auto", length=length, **seen)[0] > 0).sum())
+        for length in ("waist", "ankle")
+    ]
+    assert grows[0] < grows[1], grows
+    two, overlays, _ = inside.mask(
+        person, mode="auto", garment=torch.cat([dress, torch.ones_like(dress)]), **seen
+    )
+    assert torch.equal(two[:1], auto) and torch.equal(two[1:], robust) and len(overlays) == 2
+    _refused(lambda: inside.mask(person, length="knee", **seen), "length", "robust", "auto")
+    _refused(lambda: inside.mask(person, mode="auto", length="floor", **seen), "length", "waist")
+    validate = inside.nodes["OOTD_MaskGenerator"].validate_inputs
+    asked = {"category": "lower", "variant": FULL_BODY, "mode": "auto", "mask_use": "replace"}
+    assert validate(**asked) is True
+    _refused(lambda: validate(sleeves="short", **asked), "sleeves", "lower")
+    return said
+
+
+def check_a_mask_of_the_old_garment_needs_no_parser(inside: Inside) -> None:
+    person, _, garment = inside.dressed_doll()
+    seen = _seen(inside, person)
+    pose = seen["pose_keypoint"]
+    clothes = torch.from_numpy(np.isin(seen["label_map"][0], (4, 7)).astype(np.float32))[None]
+    body = torch.from_numpy((seen["label_map"][0] > 0).astype(np.float32))[None]
+    by_parser = inside.mask(person, mode="auto", garment=garment, **seen)[0] > 0
+    for more in ({}, {"person_mask": body}):
+        made, overlay, _ = inside.mask(
+            person,
+            mode="auto",
+            garment=garment,
+            mask=clothes,
+            mask_use="old garment",
+            pose_keypoint=pose,
+            **more,
+        )
+        both = ((made > 0) & by_parser).sum() / ((made > 0) | by_parser).sum()
+        assert both > 0.75, float(both)
+        assert overlay.shape == person.shape
+    lazy = inside.nodes["OOTD_MaskGenerator"].check_lazy_status
+    unknown = {"label_map": None, "pose_keypoint": None}
+    assert lazy(person, "old garment", clothes, **unknown) == ["pose_keypoint"]
+    _refused(lambda: inside.mask(person, mask_use="old garment", **seen), "old garment", "mask")
+    _refused(
+        lambda: inside.mask(
+            person,
+            mask=clothes,
+            mask_use="old garment",
+            person_mask=torch.ones(1, 7, 9),
+            pose_keypoint=pose,
+        ),
+        "person_mask",
+        "7x9",
+    )
+
+
 def check_poses_of_other_packs(inside: Inside) -> None:
     """25 points in the unit square give the mask of the same 18 in pixels."""
     person, _, _ = inside.dressed_doll()

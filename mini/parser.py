@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from humanparse.alignment import Axis, Size, axis_taps, network_pixels_per_image_pixel
 from humanparse.labels import ATR_CLASSES, LIP_CLASSES, AtrLabel, LipLabel
 
-CHANNELS = (16, 24, 32, 48, 48)
+CHANNELS = (16, 24, 32, 64, 64)
 OUTPUT_STRIDE = 2
 ParsingBatch = tuple[Tensor, Tensor]
 """Network inputs [B, 3, h, w] and ATR label maps with neck, int64 [B, h/2, w/2]."""
@@ -55,8 +55,9 @@ LIP_TO_ATR: dict[LipLabel, AtrLabel] = {
 class SmallParser(nn.Module):
     """A trunk with two heads.
 
-    Forward: [B, 3, h, w] (multiples of 16) -> scores of ATR's 18 and LIP's 20 classes at quarter
-    and at half size, as ((coarse, fine), (coarse, fine)).
+    Forward: [B, 3, h, w] (multiples of 32) -> scores of ATR's 18 and LIP's 20 classes at quarter
+    and at half size, as ((coarse, fine), (coarse, fine)). The smallest level also gets its own mean
+    over the whole picture: a hem is a dress's or a skirt's by what is worn far above it.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class SmallParser(nn.Module):
             ]
         )
         wide = CHANNELS[::-1]
+        self.context = nn.Conv2d(wide[0], wide[0], 1)
         self.ups = nn.ModuleList(
             [_level(before + after, after, stride=1) for before, after in itertools.pairwise(wide)]
         )
@@ -82,6 +84,7 @@ class SmallParser(nn.Module):
         for down in self.downs:
             features = down(features)
             skips.append(features)
+        features = features + self.context(features.mean((2, 3), keepdim=True))
         levels: list[Tensor] = []
         for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
             features = up(torch.cat([F.interpolate(features, scale_factor=2.0), skip], dim=1))
@@ -168,7 +171,27 @@ def export_parsers(network: SmallParser, atr: Path, lip: Path, *, size: Size) ->
                 output_names=["coarse", "scores"],
                 dynamo=False,  # the other exporter needs onnxscript beside onnx
             )
+        store_in_half(unfinished)
         unfinished.replace(path)
+
+
+def store_in_half(path: Path) -> None:
+    """Store the matrices of an ONNX file as float16; the file casts them back to compute."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    graph, casts = model.graph, []
+    for weight in graph.initializer:
+        if weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1:
+            name = weight.name
+            half = numpy_helper.to_array(weight).astype(np.float16)
+            weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]  # in the order of computation
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, path)
 
 
 class _OneHead(nn.Module):

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from mini import recipe
 from mini.recipe import Stage, draw_parsing_batch, draw_pose_batch, stages
@@ -46,8 +47,10 @@ def test_all_stages_make_a_whole_model_folder(
 
 def test_batches_show_dolls_and_pictures_without_a_person() -> None:
     images, labels = draw_parsing_batch(0)
-    assert images.shape == (12, 3, 192, 192) and labels.shape == (12, 96, 96)
-    assert labels[:10].flatten(1).any(1).all() and not labels[10:].any()
+    assert images.shape == (7, 3, 256, 192) and labels.shape == (7, 128, 96)
+    assert labels[:6].flatten(1).any(1).all() and not labels[6:].any()
+    assert not torch.equal(labels[:3], labels[3:6])  # other clothes
     pictures, limbs, joints = draw_pose_batch(0)
-    assert len(pictures) == len(limbs) == len(joints) == 12
-    assert limbs[:10].flatten(1).any(1).all() and not limbs[10:].any()
+    assert len(pictures) == len(limbs) == len(joints) == 7
+    assert limbs[:6].flatten(1).any(1).all() and not limbs[6:].any()
+    assert torch.equal(limbs[:3], limbs[3:6]) and not torch.equal(pictures[:3], pictures[3:6])

@@ -8,7 +8,14 @@ from onnx import numpy_helper
 from humanparse import HumanParser
 from humanparse.labels import AtrLabel, LipLabel
 from humanparse.preprocess import network_input
-from mini.parser import LIP_TO_ATR, ParsingTask, SmallParser, export_parsers, target_labels
+from mini.parser import (
+    LIP_TO_ATR,
+    ParsingTask,
+    SmallParser,
+    export_parsers,
+    measure_statistics,
+    target_labels,
+)
 
 SIZE = (64, 64)
 
@@ -72,12 +79,32 @@ def test_a_trained_parser_is_exported_with_the_published_contract(tmp_path: Path
     assert (parser(picture) == labels).mean() > 0.9
 
 
+def test_the_deep_levels_learn_from_heads_of_their_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SmallParser()
+    levels = network.levels(torch.randn(2, 3, *SIZE))
+    assert [level.shape[2] for level in levels] == [2, 4, 8, 16, 32]
+    assert [scores.shape[1:] for scores in network.deep_scores(levels)] == [
+        (18, 2, 2), (18, 4, 4), (18, 8, 8),
+    ]  # fmt: skip
+    loss, _ = ParsingTask(network, draw_batch).loss(0)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    atr, lip = tmp_path / "atr.onnx", tmp_path / "lip.onnx"
+    export_parsers(network, atr, lip, size=SIZE)
+    stored = sum(numpy_helper.to_array(w).size for w in onnx.load(atr).graph.initializer)
+    heads = sum(weight.numel() for weight in network.deep.parameters())
+    assert stored < sum(weight.numel() for weight in network.parameters()) - heads
+
+
 def test_what_is_far_away_decides() -> None:
     torch.manual_seed(0)
-    network = SmallParser().eval()
+    network = SmallParser()
+    measure_statistics(network, [torch.randn(2, 3, *SIZE)])
     picture = torch.zeros(1, 3, 1024, 32)
     with torch.no_grad():
         network.context.weight.zero_()
+        network.context.bias.zero_()
         plain = network(picture)[0][1]
         other = picture.clone()
         other[:, :, :32] = 1

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from mini import recipe
-from mini.recipe import Stage, draw_parsing_batch, draw_pose_batch, stages
+from mini.recipe import LOWEST, Stage, draw_parsing_batch, draw_pose_batch, stages
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import missing
 from ootd_core.checkpoints.networks import load_networks
+from ootd_core.masks.labels import Label
 from ootd_core.training.loop import LoopSettings, Task
 
 SHORTEST = 1e-6
@@ -49,7 +50,12 @@ def test_batches_show_dolls_and_pictures_without_a_person() -> None:
     images, labels = draw_parsing_batch(0)
     assert images.shape == (7, 3, 256, 192) and labels.shape == (7, 128, 96)
     assert labels[:6].flatten(1).any(1).all() and not labels[6:].any()
-    assert not torch.equal(labels[:3], labels[3:6])  # other clothes
+    for start in (0, 3):  # somebody in a dress, in a skirt, in trousers
+        for lowest, seen in zip(LOWEST, labels[start:], strict=False):
+            assert [label for label in LOWEST if (seen == label).any()] == [lowest]
+    head = labels[:, :25]  # whose neck a garment may cover
+    assert torch.equal(head[0] == Label.FACE, head[1] == Label.FACE)
+    assert not torch.equal(head[0] == Label.FACE, head[3] == Label.FACE)
     pictures, limbs, joints = draw_pose_batch(0)
     assert len(pictures) == len(limbs) == len(joints) == 7
     assert limbs[:6].flatten(1).any(1).all() and not limbs[6:].any()

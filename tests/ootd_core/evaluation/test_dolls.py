@@ -87,7 +87,13 @@ def test_what_is_seen_makes_the_mask_only_if_asked() -> None:
     eyes = Eyes(blind_below, doll.keypoints)
     (told,), (seen,) = (measured(eyes, perceive=perceive)[1] for perceive in (False, True))
     truly, as_seen = (
-        agnostic_mask(labels, doll.keypoints, category=doll.category, variant=Variant.FULL_BODY)
+        agnostic_mask(
+            labels,
+            doll.keypoints,
+            category=doll.category,
+            variant=Variant.FULL_BODY,
+            mode=MaskMode.ROBUST,
+        )
         for labels in (doll.labels, blind_below)
     )
     assert (told == truly.mask).all()

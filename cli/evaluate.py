@@ -21,7 +21,7 @@ from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT, Part, missing
 from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.checkpoints.writing import save_json
@@ -101,6 +101,14 @@ def evaluate_command(
     ablations: Annotated[
         bool, typer.Option(help="dolls also without fusion and without a garment")
     ] = True,
+    perceive: Annotated[
+        bool,
+        typer.Option(
+            "--perceive",
+            help="masks of dolls by the model's parser and pose network, as in a try-on, instead "
+            "of the true labels and joints",
+        ),
+    ] = False,
     networks_folder: NetworksFolder = None,
     inception: InceptionFile = None,
     alexnet: AlexnetFile = None,
@@ -118,16 +126,35 @@ def evaluate_command(
     require("matplotlib", "torchmetrics")  # imported when the work is done
     if dtype not in DTYPES:
         raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
+    of_dolls = data is None and layout is None
+    if perceive and not of_dolls:
+        raise ValueError(
+            "--perceive is for held-out dolls: a data set's label maps and keypoints are its own, "
+            "and where it has none they are the model's anyway. Leave it out."
+        )
     if out is not None:
         check_target(out / "report.json")
     device = choose_device(device)
+    person_networks = PersonNetworks(model, variant, device=device)
+    has_parser = not missing(model, variant, (Part.PARSER,))
+    if perceive:  # it opens the files, which may be missing or damaged
+        person_networks.parser, person_networks.body_network  # noqa: B018
     features = load_feature_networks(
         folder=networks_folder, inception=inception, alexnet=alexnet, device=device
     )
     networks = load_networks(model, variant, device=device, dtype=DTYPES[dtype])
-    if data is None and layout is None:
+    if of_dolls:
         evaluate_dolls(
-            networks, dolls, features, steps, guidance, mask_mode, out, ablations=ablations
+            networks,
+            person_networks if perceive or has_parser else None,
+            dolls,
+            features,
+            steps,
+            guidance,
+            mask_mode,
+            out,
+            ablations=ablations,
+            perceive=perceive,
         )
     else:
         choice = DataChoice(
@@ -147,16 +174,18 @@ def evaluate_command(
             mask_mode=mask_mode,
             feather=None if raw else DressSettings().feather,
         )
-        person_networks = PersonNetworks(model, variant, device=device)
         evaluate_data(
             networks, person_networks, model, choice, settings, features, out, per_sample=per_sample
         )
+    if of_dolls and not has_parser:
+        typer.echo(f"The garment's shape was not measured: {model} has no human parser.")
     for sentence in not_measured(features):
         typer.echo(sentence)
 
 
 def evaluate_dolls(
     networks: Networks,
+    person_networks: PersonNetworks | None,
     dolls: int,
     features: FeatureNetworks,
     num_inference_steps: int,
@@ -165,6 +194,7 @@ def evaluate_dolls(
     out: Path | None,
     *,
     ablations: bool,
+    perceive: bool,
 ) -> None:
     """Measure on held-out dolls; print the table, write report.json, scores.png, sheet.png."""
     lines: list[list[Picture]] = []
@@ -187,6 +217,8 @@ def evaluate_dolls(
             guidance_scale=guidance_scale,
             mask_mode=mask_mode,
             ablations=ablations,
+            perception=person_networks,
+            perceive=perceive,
             on_doll=on_doll,
         )
     if not scorers:
@@ -202,6 +234,7 @@ def evaluate_dolls(
             "num_inference_steps": num_inference_steps,
             "guidance_scale": guidance_scale,
             "mask_mode": mask_mode,
+            "perceive": perceive,
         }
         report = head(settings, features)
         report["dolls"] = {

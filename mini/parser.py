@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from humanparse.alignment import Axis, Size, axis_taps, network_pixels_per_image_pixel
 from humanparse.labels import ATR_CLASSES, LIP_CLASSES, AtrLabel, LipLabel
 
-CHANNELS = (16, 24, 32, 48, 48)
+CHANNELS = (16, 24, 32, 48, 64)
 OUTPUT_STRIDE = 2
 ParsingBatch = tuple[Tensor, Tensor]
 """Network inputs [B, 3, h, w] and ATR label maps with neck, int64 [B, h/2, w/2]."""
@@ -55,8 +55,12 @@ LIP_TO_ATR: dict[LipLabel, AtrLabel] = {
 class SmallParser(nn.Module):
     """A trunk with two heads.
 
-    Forward: [B, 3, h, w] (multiples of 16) -> scores of ATR's 18 and LIP's 20 classes at quarter
+    Forward: [B, 3, h, w] (multiples of 32) -> scores of ATR's 18 and LIP's 20 classes at quarter
     and at half size, as ((coarse, fine), (coarse, fine)).
+
+    A hem is a dress's or a skirt's by what is worn far above it. So the smallest level is deeper,
+    gets its mean over the whole picture, and learns, with the two levels above it, to name what is
+    there by heads of its own (`deep_scores`), which are not exported.
     """
 
     def __init__(self) -> None:
@@ -68,30 +72,49 @@ class SmallParser(nn.Module):
             ]
         )
         wide = CHANNELS[::-1]
+        self.context = nn.Conv2d(wide[0], wide[0], 1)
+        self.deepest = _level(wide[0], wide[0], stride=1)
         self.ups = nn.ModuleList(
             [_level(before + after, after, stride=1) for before, after in itertools.pairwise(wide)]
         )
         classes = (ATR_CLASSES, LIP_CLASSES)
         self.coarse = nn.ModuleList([nn.Conv2d(CHANNELS[1], count, 1) for count in classes])
         self.fine = nn.ModuleList([nn.Conv2d(CHANNELS[0], count, 1) for count in classes])
+        self.deep = nn.ModuleList([nn.Conv2d(count, ATR_CLASSES, 1) for count in wide[:3]])
 
     def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return (coarse [B, classes, h/4, w/4], fine [B, classes, h/2, w/2]) for ATR, then LIP."""
+        return self.scores(self.levels(image))
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """Return the features of all levels, from those at 1/32 of the picture to those at 1/2."""
         skips: list[Tensor] = []
         features = image
         for down in self.downs:
             features = down(features)
             skips.append(features)
-        levels: list[Tensor] = []
+        features = self.deepest(features + self.context(features.mean((2, 3), keepdim=True)))
+        levels = [features]
         for up, skip in zip(self.ups, reversed(skips[:-1]), strict=True):
             features = up(torch.cat([F.interpolate(features, scale_factor=2.0), skip], dim=1))
             levels.append(features)
+        return levels
+
+    def scores(self, levels: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Return what `forward` returns."""
         heads = zip(self.coarse, self.fine, strict=True)
         return [(coarse(levels[-2]), fine(levels[-1])) for coarse, fine in heads]
 
+    def deep_scores(self, levels: list[Tensor]) -> list[Tensor]:
+        """Return ATR's scores at 1/32, 1/16 and 1/8 of the picture's size."""
+        return [head(level) for head, level in zip(self.deep, levels, strict=False)]
+
 
 class ParsingTask:
-    """Cross entropy of both heads. draw: returns the batch of a step."""
+    """Cross entropy of both heads, and of the deep levels with the share of each label in a cell.
+
+    draw: returns the batch of a step.
+    """
 
     def __init__(self, network: SmallParser, draw: Callable[[int], ParsingBatch]) -> None:
         self.network = network
@@ -105,10 +128,15 @@ class ParsingTask:
         atr = torch.where(labels == AtrLabel.NECK, int(AtrLabel.FACE), labels)
         targets = (atr, self._to_lip[labels])
         total = torch.zeros(())
-        results = self.network(images)
+        levels = self.network.levels(images)
+        results = self.network.scores(levels)
         for (coarse, fine), target in zip(results, targets, strict=True):
             total = total + F.cross_entropy(fine, target)
             total = total + 0.3 * F.cross_entropy(coarse, target[:, ::2, ::2])
+        shares = F.one_hot(atr, ATR_CLASSES).permute(0, 3, 1, 2).float()
+        for scores in self.network.deep_scores(levels):
+            there = F.adaptive_avg_pool2d(shares, scores.shape[2:])
+            total = total + 0.3 * F.cross_entropy(scores, there)
         right = (results[0][1].argmax(1) == atr).float().mean()
         return total, {"accuracy": right.item()}
 
@@ -168,7 +196,27 @@ def export_parsers(network: SmallParser, atr: Path, lip: Path, *, size: Size) ->
                 output_names=["coarse", "scores"],
                 dynamo=False,  # the other exporter needs onnxscript beside onnx
             )
+        store_in_half(unfinished)
         unfinished.replace(path)
+
+
+def store_in_half(path: Path) -> None:
+    """Store the matrices of an ONNX file as float16; the file casts them back to compute."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    graph, casts = model.graph, []
+    for weight in graph.initializer:
+        if weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1:
+            name = weight.name
+            half = numpy_helper.to_array(weight).astype(np.float16)
+            weight.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]  # in the order of computation
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, path)
 
 
 class _OneHead(nn.Module):

@@ -18,10 +18,15 @@ from openpose.geometry import PoseGeometry
 from openpose.network import STRIDE, BodyNetwork
 from openpose.skeleton import AFFINITY_MAPS, HEATMAPS, JOINTS, LIMBS
 
-JOINT_SPREAD = 0.87
-"""Standard deviation of a joint's Gaussian, in map pixels."""
-LIMB_HALF_WIDTH = 0.8
+JOINT_SPREAD = 1.0
+"""Standard deviation of a joint's Gaussian, in map pixels; the decoding finds its middle to a third
+of a picture's pixel of 256."""
+LIMB_HALF_WIDTH = 1.0
 """In map pixels."""
+FULL_WEIGHT = 5.0
+"""Weight of the error where a map is full; where it is empty it is 1. A forearm fills five of 414
+map pixels, and lies elsewhere in every picture: all weighed alike, next to nothing is the best
+guess."""
 PoseBatch = tuple[Tensor, Tensor, Tensor]
 """Network inputs [B, 3, h, w], affinity maps [B, 38, h/8, w/8], heatmaps [B, 19, h/8, w/8]."""
 
@@ -58,8 +63,20 @@ def target_maps(
     return affinity, heatmap
 
 
+def map_weights(affinity: Tensor, heatmap: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how much the error of each value of ideal maps counts, 1 to FULL_WEIGHT.
+
+    affinity: [B, 38, h, w]; both components of a limb's vector weigh alike. heatmap: [B, 19, h, w];
+    the background's map, full almost everywhere, weighs 1.
+    """
+    limbs = affinity.unflatten(1, (-1, 2)).norm(dim=2).repeat_interleave(2, dim=1)
+    joints = heatmap.clone()
+    joints[:, JOINTS] = 0
+    return 1 + (FULL_WEIGHT - 1) * limbs, 1 + (FULL_WEIGHT - 1) * joints
+
+
 class PoseTask:
-    """Squared error of all stages' maps. draw: returns the batch of a step."""
+    """Weighted squared error of all stages' maps. draw: returns the batch of a step."""
 
     def __init__(self, network: BodyNetwork, draw: Callable[[int], PoseBatch]) -> None:
         self.network = network
@@ -69,8 +86,10 @@ class PoseTask:
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Return the summed error of a step's stages and the last stage's share of it."""
         images, affinity, heatmap = self.draw(step)
+        limb_weight, joint_weight = map_weights(affinity, heatmap)
         errors = [
-            (limbs - affinity).square().mean() + (joints - heatmap).square().mean()
+            (limb_weight * (limbs - affinity).square()).mean()
+            + (joint_weight * (joints - heatmap).square()).mean()
             for limbs, joints in self.network.forward_stages(images)
         ]
         # Maps are nearly empty, so their mean error is tiny: bring it to the order of 1.

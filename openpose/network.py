@@ -35,8 +35,9 @@ class BodyChannels:
     """Channel counts of a body network; the defaults are the published ones.
 
     trunk: the four levels of the VGG part. squeeze and features: the two convolutions that end
-    the trunk. stage: hidden convolutions of all stages. first_stage: the wide 1x1 convolution
-    that only the first stage has.
+    the trunk. stage: hidden convolutions of all stages. first_stage and later_stages: the 1x1
+    convolution from which a first or a later stage's maps are mixed; with fewer channels than
+    maps these are no longer independent of each other.
     """
 
     trunk: tuple[int, int, int, int] = (64, 128, 256, 512)
@@ -44,9 +45,11 @@ class BodyChannels:
     features: int = 128
     stage: int = 128
     first_stage: int = 512
+    later_stages: int = 128
 
     def __post_init__(self) -> None:
-        counts = (*self.trunk, self.squeeze, self.features, self.stage, self.first_stage)
+        ends = (self.first_stage, self.later_stages)
+        counts = (*self.trunk, self.squeeze, self.features, self.stage, *ends)
         if min(counts) < 1:
             raise ValueError(f"Channel counts must be at least 1, but {counts} were given.")
 
@@ -59,6 +62,7 @@ class BodyChannels:
             features=2 * width,
             stage=2 * width,
             first_stage=8 * width,
+            later_stages=2 * width,
         )
 
     @classmethod
@@ -83,6 +87,7 @@ class BodyChannels:
             features=outputs("conv4_4_CPM"),
             stage=outputs("conv5_1_CPM_L1"),
             first_stage=outputs("conv5_4_CPM_L1"),
+            later_stages=outputs("Mconv6_stage2_L1"),
         )
 
 
@@ -232,8 +237,8 @@ def _later_stage(channels: BodyChannels, maps: int, name: str) -> nn.Sequential:
     for index in (1, 2, 3, 4, 5):
         _add_convolution(layers, f"Mconv{index}_{name}", inputs, channels.stage, kernel=7)
         inputs = channels.stage
-    _add_convolution(layers, f"Mconv6_{name}", inputs, channels.stage, kernel=1)
-    layers[f"Mconv7_{name}"] = nn.Conv2d(channels.stage, maps, kernel_size=1)
+    _add_convolution(layers, f"Mconv6_{name}", inputs, channels.later_stages, kernel=1)
+    layers[f"Mconv7_{name}"] = nn.Conv2d(channels.later_stages, maps, kernel_size=1)
     return nn.Sequential(layers)
 
 

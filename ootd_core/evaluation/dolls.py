@@ -3,11 +3,14 @@
 Each doll gives up to four pictures. "full": the try-on. "ceiling": the true picture encoded and
 decoded, the best that any denoiser over these latents can reach. "no fusion": the garment is known
 by its prompt alone. "no garment": the outfitting UNet reads zeros. Masks come from the drawn label
-maps and keypoints, so that only the denoising networks are measured.
+maps and keypoints, so that only the denoising networks are measured, or, as in a try-on, from what
+the model's parser and pose network see. That parser also says where the garment is in a picture
+made.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +20,8 @@ from numpy.typing import NDArray
 from ..categories import Category
 from ..checkpoints.networks import Networks
 from ..datasets.paper_dolls.sample import DollSample, draw_sample
+from ..datasets.photographs import Perception
+from ..datasets.sample import UnusableSample
 from ..images.tensors import to_images, to_tensor
 from ..latents import SCALE, decode, encode_scaled
 from ..masks.agnostic import MaskMode, agnostic_mask
@@ -26,6 +31,7 @@ from ..request import TryOnRequest
 from .features import FeatureNetworks
 from .scores import Judged, Scorer
 
+logger = logging.getLogger(__name__)
 ABLATIONS = ("full", "no fusion", "no garment")
 COLUMNS = ("ceiling", *ABLATIONS)
 GARMENT_LABELS: dict[Category, tuple[Label, ...]] = {
@@ -47,24 +53,41 @@ def measure_dolls(
     guidance_scale: float,
     mask_mode: MaskMode,
     ablations: bool,
+    perception: Perception | None = None,
+    perceive: bool = False,
     on_doll: OnDoll | None = None,
 ) -> dict[str, Scorer]:
     """Dress the dolls of these seeds and judge the pictures, by the names in COLUMNS.
 
-    Colour is measured where the garment is drawn; dolls that show nothing of it inside the mask are
-    left out.
+    Colour is measured where the garment is drawn inside the mask; dolls that show nothing of it
+    there are left out. perception: sees where the garment is in the pictures made; None leaves
+    its shape out. perceive: masks are made from what it sees, too.
+
+    A doll of which it sees too little for a mask is left out with a warning.
     """
     height = SCALE * int(networks.tryon_unet.config["sample_size"])
     scorers = {name: Scorer(features) for name in COLUMNS}
     for seed in seeds:
         doll = draw_sample(seed, height=height, width=height * 3 // 4)
-        pictures = dress_doll(
-            networks, doll, num_inference_steps, guidance_scale, mask_mode, ablations=ablations
-        )
+        try:
+            pictures = dress_doll(
+                networks,
+                doll,
+                num_inference_steps,
+                guidance_scale,
+                mask_mode,
+                ablations=ablations,
+                perception=perception if perceive else None,
+            )
+        except UnusableSample as error:
+            logger.warning("%s", error)
+            continue
         mask = pictures["mask"].astype(bool)
-        worn = mask & np.isin(doll.truth_labels, garment_labels(doll))
-        if worn.any():
+        worn = np.isin(doll.truth_labels, garment_labels(doll))
+        if (worn & mask).any():
+            changed = (doll.person != doll.truth).any(-1)
             for name in set(scorers) & set(pictures):
+                seen = None if perception is None else perception.labels(pictures[name])
                 scorers[name].add(
                     Judged(
                         name=f"doll-{seed}",
@@ -73,7 +96,10 @@ def measure_dolls(
                         person=doll.person,
                         truth=doll.truth,
                         mask=mask,
-                        region=worn,
+                        region=worn & mask,
+                        changed=changed,
+                        worn=worn,
+                        worn_seen=None if seen is None else np.isin(seen, garment_labels(doll)),
                     )
                 )
         if on_doll is not None:
@@ -94,16 +120,27 @@ def dress_doll(
     mask_mode: MaskMode,
     *,
     ablations: bool,
+    perception: Perception | None = None,
 ) -> dict[str, NDArray[np.uint8]]:
-    """Return pictures uint8 RGB [H, W, 3] by name, and the mask uint8 [H, W] (0, 1) as "mask"."""
-    mask = agnostic_mask(
-        doll.labels,
-        doll.keypoints,
-        category=doll.category,
-        variant=networks.variant,
-        mode=mask_mode,
-        garment=doll.garment,
-    ).mask
+    """Return pictures uint8 RGB [H, W, 3] by name, and the mask uint8 [H, W] (0, 1) as "mask".
+
+    perception: sees the person; None takes the drawn label map and keypoints. Raises UnusableSample
+    if what is seen gives no mask.
+    """
+    labels, keypoints = doll.labels, doll.keypoints
+    if perception is not None:
+        labels, keypoints = perception.labels(doll.person), perception.keypoints(doll.person)
+    try:
+        mask = agnostic_mask(
+            labels,
+            keypoints,
+            category=doll.category,
+            variant=networks.variant,
+            mode=mask_mode,
+            garment=doll.garment,
+        ).mask
+    except ValueError as error:
+        raise UnusableSample(f"Doll {doll.seed} is left out: {error}") from error
     request = TryOnRequest(
         person=doll.person,
         garment=doll.garment,

@@ -37,6 +37,15 @@ COLUMNS = (
         key="colour_error", title="dE in", meaning="colour error of the garment, dE", decimals=2
     ),
     Column(
+        key="changed_psnr",
+        title="PSNR ch",
+        meaning="PSNR over the mask and what had to change, dB",
+        decimals=2,
+    ),
+    Column(
+        key="garment_iou", title="shape", meaning="IoU of the garment with the truth's", decimals=3
+    ),
+    Column(
         key="outside_error", title="diff out", meaning="change outside the mask, levels", decimals=2
     ),
     Column(

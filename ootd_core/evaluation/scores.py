@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..categories import Category
-from ..images.comparison import colour_error, level_error, masked_psnr, masked_ssim, whole_ssim
+from ..images.comparison import (
+    colour_error,
+    intersection_over_union,
+    level_error,
+    masked_psnr,
+    masked_ssim,
+    whole_ssim,
+)
 from ..masks.morphology import BoolMask
 from .distances import set_distances
 from .features import FeatureNetworks
@@ -29,7 +36,10 @@ class Judged:
     """A try-on to be judged.
 
     picture, person: uint8 RGB [H, W, 3]. truth: the same, None for an unpaired one. mask: bool
-    [H, W], what was repainted. region: bool [H, W], where the garment is; None takes the mask.
+    [H, W], what was repainted. region: bool [H, W], where the garment's colour is measured; None
+    takes the mask. changed: bool [H, W], where the truth differs from the person. worn, worn_seen:
+    bool [H, W], the garment in the truth and as a parser sees it in the picture. None of these
+    three leaves out what needs it.
     """
 
     name: str
@@ -39,6 +49,9 @@ class Judged:
     truth: NDArray[np.uint8] | None
     mask: BoolMask
     region: BoolMask | None = None
+    changed: BoolMask | None = None
+    worn: BoolMask | None = None
+    worn_seen: BoolMask | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +59,10 @@ class SampleScores:
     """The scores of one try-on; None was not measured.
 
     ssim, lpips: of the whole picture. mask_psnr (dB), mask_ssim: inside the mask. colour_error: CIE
-    dE of the garment's mean colour. outside_error: mean difference of levels (0 to 255) from the
-    person outside the mask. outside_colour_error: CIE dE there.
+    dE of the garment's mean colour. changed_psnr (dB): over the mask and all that had to change,
+    which a mask that does not reach lowers. garment_iou: intersection over union of the garment's
+    areas in the picture, as a parser sees it, and in the truth. outside_error: mean difference of
+    levels (0 to 255) from the person outside the mask. outside_colour_error: CIE dE there.
     """
 
     name: str
@@ -57,6 +72,8 @@ class SampleScores:
     mask_psnr: float | None = None
     mask_ssim: float | None = None
     colour_error: float | None = None
+    changed_psnr: float | None = None
+    garment_iou: float | None = None
     outside_error: float | None = None
     outside_colour_error: float | None = None
 
@@ -74,6 +91,8 @@ class SetScores:
     mask_psnr: float | None
     mask_ssim: float | None
     colour_error: float | None
+    changed_psnr: float | None
+    garment_iou: float | None
     outside_error: float | None
     outside_colour_error: float | None
 
@@ -135,9 +154,9 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
     """
     picture, person, truth, mask = judged.picture, judged.person, judged.truth, judged.mask
     region = mask if judged.region is None else judged.region
-    shapes = [array.shape[:2] for array in (person, mask, region)]
-    if truth is not None:
-        shapes.append(truth.shape[:2])
+    optional = (truth, judged.changed, judged.worn, judged.worn_seen)
+    others = (person, mask, region, *optional)
+    shapes = [array.shape[:2] for array in others if array is not None]
     if any(shape != picture.shape[:2] for shape in shapes):
         raise ValueError(f"Sizes of '{judged.name}' differ: {picture.shape[:2]} and {shapes}.")
     if not mask.any() or not region.any():
@@ -152,6 +171,8 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
     )
     if truth is None:
         return scores
+    changed, worn, worn_seen = judged.changed, judged.worn, judged.worn_seen
+    has_shape = worn is not None and worn_seen is not None
     return replace(
         scores,
         ssim=whole_ssim(picture, truth),
@@ -159,6 +180,8 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
         mask_psnr=masked_psnr(picture, truth, mask),
         mask_ssim=masked_ssim(picture, truth, mask),
         colour_error=colour_error(picture, truth, region),
+        changed_psnr=None if changed is None else masked_psnr(picture, truth, mask | changed),
+        garment_iou=intersection_over_union(worn, worn_seen) if has_shape else None,
     )
 
 

@@ -82,6 +82,11 @@ def colour_error(picture: NDArray[np.uint8], truth: NDArray[np.uint8], region: B
     return float(np.linalg.norm(first - second))
 
 
+def intersection_over_union(first: BoolMask, second: BoolMask) -> float:
+    """Return the share (0 to 1) of what either region has that both have, not both empty."""
+    return np.count_nonzero(first & second) / np.count_nonzero(first | second)
+
+
 def srgb_to_lab(colours: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return CIE L*a*b* (white D65) of sRGB colours [..., 3] from 0 to 1.
 

@@ -146,7 +146,21 @@ def test_dolls_beside_their_ceiling(
     assert "full, by category" in rows
     assert set(report(out)["dolls"]) == {"ceiling", "full", "no fusion", "no garment"}
     assert report(out)["dolls"]["full"]["all"]["mask_psnr"] > 0
+    assert report(out)["dolls"]["full"]["all"]["garment_iou"] is None
+    assert report(out)["settings"]["perceive"] is False
     assert (out / "sheet.png").is_file() and (out / "scores.png").is_file()
+
+
+def test_dolls_as_the_model_s_networks_see_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ("--perceive", "--steps", "1", "--device", "cpu", "--dolls", "1", "--no-ablations")
+    assert run(monkeypatch, "evaluate", *options, "--out", tmp_path) == 0  # the mini has them
+    assert "shape" in capsys.readouterr().out
+    assert report(tmp_path)["settings"]["perceive"] is True
+    assert 0 < report(tmp_path)["dolls"]["ceiling"]["all"]["garment_iou"] <= 1
+    assert run(monkeypatch, "evaluate", *QUICK, "--perceive", "--dolls", "1") == 2
+    assert "human parser lacks" in capsys.readouterr().err
 
 
 def test_drawn_people_as_a_data_set_have_one_pairing(
@@ -238,6 +252,7 @@ def test_dropout_ablation_trains_measures_and_resumes(
             "needs a folder",
         ),
         ("evaluate", ("--dtype", "fp8"), "dtype is 'fp8'"),
+        ("evaluate", ("--perceive", "--layout", "dolls"), "--perceive is for held-out dolls"),
         ("evaluate", ("--inception", "absent.pth"), "absent.pth"),
         ("evaluate", ("--model", "nowhere"), "There is no model folder nowhere"),
         ("guidance-sweep", ("--values", "one"), "separated by commas"),

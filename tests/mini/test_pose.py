@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from mini.pose import PoseTask, target_maps
+from mini.pose import FULL_WEIGHT, PoseTask, map_weights, target_maps
 from openpose.decode import decode_maps
 from openpose.network import BodyChannels, BodyNetwork
 from tests.openpose.drawn_maps import GEOMETRY, STANDING
@@ -27,9 +28,22 @@ def test_background_is_what_no_joint_covers() -> None:
     assert np.allclose(heatmap[18], 1 - heatmap[:18].max(0))
 
 
+def test_a_full_map_weighs_more_than_an_empty_one() -> None:
+    affinity, heatmap = target_maps(keypoints(4), GEOMETRY)
+    limbs, joints = map_weights(torch.from_numpy(affinity)[None], torch.from_numpy(heatmap)[None])
+    forearm = limbs[0, 24]  # x of the left one, and y
+    assert (forearm.max(), forearm.min()) == (pytest.approx(FULL_WEIGHT), 1)
+    assert torch.equal(forearm, limbs[0, 25])
+    assert (limbs[0, 16] == 1).all()  # the right one has no wrist
+    assert joints[0, 0].max() == pytest.approx(1 + (FULL_WEIGHT - 1) * heatmap[0].max())
+    assert (joints[0, 18] == 1).all()
+
+
 def test_every_stage_learns() -> None:
     torch.manual_seed(0)
-    channels = BodyChannels(trunk=(4, 4, 8, 8), squeeze=8, features=8, stage=4, first_stage=8)
+    channels = BodyChannels(
+        trunk=(4, 4, 8, 8), squeeze=8, features=8, stage=4, first_stage=8, later_stages=8
+    )
     network = BodyNetwork(channels=channels)
     affinity, heatmap = target_maps(keypoints(), GEOMETRY)
     batch = (

@@ -1,12 +1,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from mini import recipe
-from mini.recipe import Stage, draw_parsing_batch, draw_pose_batch, stages
+from mini.recipe import LOWEST, Stage, draw_parsing_batch, draw_pose_batch, stages
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import missing
 from ootd_core.checkpoints.networks import load_networks
+from ootd_core.masks.labels import Label
 from ootd_core.training.loop import LoopSettings, Task
 
 SHORTEST = 1e-6
@@ -46,8 +48,15 @@ def test_all_stages_make_a_whole_model_folder(
 
 def test_batches_show_dolls_and_pictures_without_a_person() -> None:
     images, labels = draw_parsing_batch(0)
-    assert images.shape == (12, 3, 192, 192) and labels.shape == (12, 96, 96)
-    assert labels[:10].flatten(1).any(1).all() and not labels[10:].any()
+    assert images.shape == (7, 3, 256, 192) and labels.shape == (7, 128, 96)
+    assert labels[:6].flatten(1).any(1).all() and not labels[6:].any()
+    for start in (0, 3):  # somebody in a dress, in a skirt, in trousers
+        for lowest, seen in zip(LOWEST, labels[start:], strict=False):
+            assert [label for label in LOWEST if (seen == label).any()] == [lowest]
+    head = labels[:, :25]  # whose neck a garment may cover
+    assert torch.equal(head[0] == Label.FACE, head[1] == Label.FACE)
+    assert not torch.equal(head[0] == Label.FACE, head[3] == Label.FACE)
     pictures, limbs, joints = draw_pose_batch(0)
-    assert len(pictures) == len(limbs) == len(joints) == 12
-    assert limbs[:10].flatten(1).any(1).all() and not limbs[10:].any()
+    assert len(pictures) == len(limbs) == len(joints) == 7
+    assert limbs[:6].flatten(1).any(1).all() and not limbs[6:].any()
+    assert torch.equal(limbs[:3], limbs[3:6]) and not torch.equal(pictures[:3], pictures[3:6])

@@ -10,7 +10,9 @@ from openpose.geometry import PoseGeometry
 from openpose.network import BodyChannels, BodyNetwork
 from tests.openpose.drawn_maps import STANDING, draw_maps
 
-TINY = BodyChannels(trunk=(2, 2, 2, 2), squeeze=2, features=2, stage=2, first_stage=2)
+TINY = BodyChannels(
+    trunk=(2, 2, 2, 2), squeeze=2, features=2, stage=2, first_stage=2, later_stages=2
+)
 
 
 class DrawnNetwork(BodyNetwork):

@@ -14,7 +14,9 @@ from openpose.network import (
     published_state_dict,
 )
 
-NARROW = BodyChannels(trunk=(3, 5, 6, 7), squeeze=9, features=4, stage=8, first_stage=10)
+NARROW = BodyChannels(
+    trunk=(3, 5, 6, 7), squeeze=9, features=4, stage=8, first_stage=10, later_stages=12
+)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ NOTHING = SetScores(
     mask_psnr=None,
     mask_ssim=None,
     colour_error=None,
+    changed_psnr=None,
+    garment_iou=None,
     outside_error=0.0,
     outside_colour_error=0.0,
 )

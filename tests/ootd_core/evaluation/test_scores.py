@@ -79,6 +79,29 @@ def test_a_mask_over_everything_has_no_outside() -> None:
     assert scores.outside_error is None and scores.outside_colour_error is None
 
 
+def test_what_the_mask_did_not_reach_counts() -> None:
+    one = replace(judged(), truth=picture(160))
+    assert one.truth is not None
+    scores = score(one, NO_NETWORKS)
+    assert (scores.changed_psnr, scores.garment_iou) == (None, None)
+    below = np.zeros_like(MASK)
+    below[40:56, 12:36] = True  # half of it is inside the mask
+    changed = score(replace(one, changed=below), NO_NETWORKS)
+    assert changed.changed_psnr == masked_psnr(one.picture, one.truth, MASK | below)
+    assert changed.mask_psnr == scores.mask_psnr
+    within = score(replace(one, changed=MASK & below), NO_NETWORKS)
+    assert within.changed_psnr == scores.mask_psnr
+
+
+def test_a_garment_of_half_the_length_has_half_the_shape() -> None:
+    half = MASK & (np.arange(64) < 32)[:, None]
+    scores = score(replace(judged(), worn=MASK, worn_seen=half), NO_NETWORKS)
+    assert scores.garment_iou == 0.5
+    assert score(replace(judged(), worn=half, worn_seen=MASK), NO_NETWORKS).garment_iou == 0.5
+    assert score(replace(judged(), worn=MASK, worn_seen=~MASK), NO_NETWORKS).garment_iou == 0
+    assert score(replace(judged(), worn=MASK), NO_NETWORKS).garment_iou is None
+
+
 def test_sets_by_category_and_over_all() -> None:
     networks = stand_ins()
     scorer = Scorer(networks)
@@ -125,6 +148,8 @@ def test_what_cannot_be_compared() -> None:
         score(replace(one, person=one.person[:-1]), NO_NETWORKS)
     with pytest.raises(ValueError, match="mask or the garment's region of '0' is empty"):
         score(replace(one, region=np.zeros_like(MASK)), NO_NETWORKS)
+    with pytest.raises(ValueError, match="Sizes of '0' differ"):
+        score(replace(one, changed=MASK[:-1]), NO_NETWORKS)
 
 
 def test_mean_of_what_was_measured() -> None:

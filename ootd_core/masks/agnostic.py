@@ -149,10 +149,15 @@ def agnostic_mask(
         bare = new.bare if new else frozenset[Label]()
         mask, kept = _robust(labels, skeleton, category, variant, hide=hide, bare=bare)
         if new and new.region.any():
+            region = new.region
+            if new.long_sleeves:
+                leaving = _forearms_leaving(labels, skeleton)
+                kept &= ~leaving
+                region |= grow_mask(leaving, round(reference.ARM_MARGIN * skeleton.scale))
             kept &= ~(new.over_others & np.isin(labels, list(COVERED_BY_HEM[category])))
-            stays = kept | (_bare_skin(labels, bare, skeleton.scale) & ~new.region)
+            stays = kept | (_bare_skin(labels, bare, skeleton.scale) & ~region)
             mask &= ~stays
-            added = fill_holes((mask | new.region) & ~stays) & ~stays & ~mask
+            added = fill_holes((mask | region) & ~stays) & ~stays & ~mask
     old = _adjust(mask, kept, grow)
     whole = _adjust(mask | added, kept, grow)
     stays = np.isin(label_map, list(keep)) | others
@@ -256,11 +261,22 @@ def _robust(
     return drop_specks(mask, PIECE * scale**2), kept
 
 
+def _forearms_leaving(labels: NDArray[np.uint8], skeleton: Skeleton) -> BoolMask:
+    """The skin [H, W] of arms that leave the picture before their wrist: no hand is among it."""
+    leaving = np.zeros(labels.shape, dtype=np.bool_)
+    for label, (_, _, wrist) in ARMS.items():
+        skin = labels == label
+        border = skin[0].any() or skin[-1].any() or skin[:, 0].any() or skin[:, -1].any()
+        if border and not skeleton.known[wrist]:
+            leaving |= skin
+    return leaving
+
+
 def _bare_skin(labels: NDArray[np.uint8], arms: Collection[Label], scale: float) -> BoolMask:
     """The skin [H, W] of the arms, but for what lies beside the edge of clothes."""
     clothes = np.isin(labels, list(REPLACED[Category.DRESS]))
-    edge = grow_mask(clothes, round(reference.GARMENT_MARGIN * scale))
-    return np.isin(labels, list(arms)) & ~edge
+    margin = reference.GARMENT_MARGIN * scale
+    return np.isin(labels, list(arms)) & ~grow_mask(clothes, round(margin))
 
 
 def _arm_and_hand(

@@ -38,7 +38,7 @@ class Margin:
 
 AROUND = Margin(side=7, hem=8, length=0.04)
 """Over skin and background."""
-OVER_OTHERS = Margin(side=2, hem=2, length=0.0)
+OVER_OTHERS = Margin(side=2, hem=4, length=0.0)
 """Over another garment, which is lost where the mask covers it."""
 
 
@@ -112,7 +112,8 @@ class Trunk:
     def guessed_within(self, hem: float, skeleton: Skeleton) -> tuple[str, ...]:
         """The guessed joints that decide where a hem at a level falls inside the picture."""
         stops = {"shoulders": 0, "hips": 1, "knees": 2, "ankles": 3}
-        begins = {"shoulders": -1.0, "hips": 0.0, "knees": 1.0, "ankles": KNEES}
+        # A little below the hips or the knees the next joint hardly matters.
+        begins = {"shoulders": -1.0, "hips": 0.0, "knees": 1.3, "ankles": KNEES + 0.2}
         return tuple(
             name
             for name in self.guessed

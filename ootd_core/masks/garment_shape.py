@@ -46,7 +46,7 @@ SHOULDER_SLOPE, BARE_SHOULDERS = (
     0.05,
     0.85,
 )  # of the chest: so far below its top, so wide, a bandeau
-FULL_LENGTH = 2.3  # a hem from here on is meant for the ankles
+FULL_LENGTH = 2.2  # a hem from here on is meant for the ankles
 MAX_HALF_WIDTH = 1.2
 MIN_SLEEVE = 0.02  # square torsos that stick out beside the torso on one side
 SLEEVE_WIDTHS = (0.08, 0.3)  # half of it

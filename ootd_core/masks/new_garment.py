@@ -71,6 +71,7 @@ USUAL_HALF_WIDTHS = {
 trousers, at these levels, in torsos."""
 USUAL_SLEEVE = 0.12  # torsos, half its width
 SHORTEST = 0.2  # torsos
+BEYOND_ELBOW = 0.6  # of the arm: sleeves from here on cover forearms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,12 +79,13 @@ class NewGarment:
     """Where the new garment will lie; nothing is kept out of it yet.
 
     region: bool [H, W], empty where that is unknown. over_others: bool [H, W], the part of it that
-    may hide another garment. bare: the arms whose skin beyond the sleeves is known to stay bare.
-    warnings: sentences for the user.
+    may hide another garment. long_sleeves: they go beyond the elbows. bare: the arms whose skin
+    beyond the sleeves is known to stay bare. warnings: sentences for the user.
     """
 
     region: BoolMask
     over_others: BoolMask
+    long_sleeves: bool = False
     bare: frozenset[Label] = frozenset()
     warnings: tuple[str, ...] = ()
 
@@ -145,6 +147,7 @@ def lay_new_garment(
     return NewGarment(
         region=garment_region(shape, skeleton, trunk, category),
         over_others=garment_region(shape, skeleton, trunk, category, OVER_OTHERS),
+        long_sleeves=shape.sleeve > BEYOND_ELBOW,
         bare=_known_arms(skeleton, shape.sleeve) if by_hand else frozenset(),
         warnings=tuple(warnings),
     )

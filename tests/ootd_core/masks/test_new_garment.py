@@ -188,3 +188,16 @@ def test_a_length_that_nothing_uses_is_refused() -> None:
         make(mode=MaskMode.ROBUST, length=MaskLength.KNEE)
     with pytest.raises(ValueError, match=r"sleeves are 'short'.*'lower'"):
         make(category=LOWER, sleeves=MaskSleeves.SHORT)
+
+
+def test_a_forearm_that_leaves_the_picture_gets_its_sleeve() -> None:
+    labels = label_map()
+    labels[labels == Label.RIGHT_ARM] = 0
+    labels[205:235, 36:125] = Label.UPPER_CLOTHES
+    labels[205:235, :36] = Label.RIGHT_ARM  # so little that it could be a hand
+    points = keypoints(missing=(4,))
+    long, short = (
+        make(labels, category=UPPER, points=points, garment=top(length=210, sleeve=sleeve)).mask
+        for sleeve in (185, 60)
+    )
+    assert long[220, 5] and not short[220, 5]

@@ -231,6 +231,8 @@ class TryOn:
                     category=kind,
                     num_inference_steps=options.num_inference_steps,
                     guidance_scale=options.guidance_scale,
+                    guidance_start=options.guidance_start,
+                    guidance_end=options.guidance_end,
                     seed=(options.seed + sample) % 2**64,
                     num_images_per_prompt=1 if number else options.num_images_per_prompt,
                     scheduler=options.scheduler,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from catalogue.engine import Finished, RowState
-from catalogue.storage import files_below, is_remote, join, read, write
+from catalogue.storage import files_below, is_remote, join, lines, write
 
 FOLDER, FAILURES = "ledger", "failures.jsonl"
 PIECE_LINES, PIECE_SECONDS = 100, 15.0
@@ -54,7 +54,7 @@ class Ledger:
 
     def __init__(self, out: str) -> None:
         self.out = out
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self.name = f"{stamp}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._file: IO[bytes] | None = None
         self._waiting: list[bytes] = []
@@ -72,7 +72,7 @@ class Ledger:
 
     def append(self, line: Line) -> None:
         """Add a line with the time. Raises OSError where it cannot be written."""
-        stamped = line | {"time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        stamped = line | {"time": datetime.now(UTC).isoformat(timespec="microseconds")}
         encoded = json.dumps(stamped, ensure_ascii=False).encode() + b"\n"
         if not is_remote(self.out):
             # Unbuffered: what is written survives this process, though not the machine.
@@ -109,7 +109,7 @@ def read_ledger(out: str) -> Iterator[Line]:
     for name in sorted(files_below(folder)):
         if not name.endswith(".jsonl"):
             continue
-        for text in read(join(folder, name)).splitlines():
+        for text in lines(join(folder, name)):
             with contextlib.suppress(ValueError):
                 line = json.loads(text)
                 if isinstance(line, dict) and "id" in line and "state" in line:
@@ -129,13 +129,13 @@ def last_states(out: str) -> dict[str, tuple[str, str, str | None]]:
 def write_failures(out: str) -> int:
     """Write failures.jsonl anew from the ledger, and return how many rows it names."""
     failed = {row for row, (_, state, _) in last_states(out).items() if state == RowState.FAILED}
-    lines: dict[str, Line] = {}
+    latest: dict[str, Line] = {}
     for line in read_ledger(out):
         if line["id"] in failed and line["state"] == RowState.FAILED:
-            known = lines.get(line["id"])
+            known = latest.get(line["id"])
             if known is None or known["time"] <= line["time"]:
-                lines[line["id"]] = line
-    ordered = sorted(lines.values(), key=lambda line: (line["row"], line["id"]))
+                latest[line["id"]] = line
+    ordered = sorted(latest.values(), key=lambda line: (line["row"], line["id"]))
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
     write(join(out, FAILURES), text.encode())
     return len(ordered)

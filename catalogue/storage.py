@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -109,6 +110,26 @@ def files_below(folder: str) -> Iterator[str]:
 
     for name in _patiently(folder, "listed", found):
         yield str(name)[len(root) :].lstrip("/") if root in str(name) else str(name)
+
+
+def lines(address: str) -> Iterator[bytes]:
+    """The lines of a file; a local one is not held in memory."""
+    if is_remote(address):
+        yield from read(address).splitlines()
+        return
+    with Path(address).open("rb") as file:
+        yield from file
+
+
+def remove_leftovers(folder: str, older_than: float = 3600.0) -> None:
+    """Remove temporary files of local writers that were killed: those of so many seconds ago."""
+    if is_remote(folder):
+        return
+    for name in files_below(folder):
+        path = Path(folder, name)
+        with suppress(OSError):  # another run may have done it
+            if path.suffix == ".part" and time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
 
 
 @cache

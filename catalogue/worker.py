@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import tempfile
 import time
 from collections import OrderedDict
@@ -28,6 +29,7 @@ from catalogue.warm import WarmPipeline, WarmTryOn
 from ootd_core.checkpoints.networks import DTYPES
 from ootd_core.checkpoints.whole_files import WriteError
 from ootd_core.images.files import load_image, read_mask
+from ootd_core.latents import SCALE
 from ootd_core.pipeline import alike
 from ootd_core.request import TryOnRequest
 from openpose import load_people
@@ -43,7 +45,10 @@ logger = logging.getLogger(__name__)
 
 INPUT_BYTES = 256 * 2**20
 """Of files of object stores that are kept in memory, since a person comes again and again."""
-LARGEST_BATCH = 16
+LARGEST_BATCH, LARGEST_CPU_BATCH = 16, 4
+"""Of what is found from the free memory; more gains nothing."""
+FORWARD_LAYERS = 64
+"""So many layers of the first block's width are held at once, at most."""
 USED_MEMORY = 0.8
 """Share of the free memory that a batch may take."""
 MEMORY_ADVICE = "take a smaller height, --dtype fp16 on a GPU, or end other programs"
@@ -142,7 +147,7 @@ class Worker:
         """Send pictures to try-ons that are alike; or halve the batch, or name the one at fault."""
         pipeline = self.pipeline  # networks that cannot be loaded are no row's fault
         try:
-            with self._measured():
+            with self._measured(_asked(fittings[0])):
                 pictures = pipeline.batch([_asked(each) for each in fittings])
         except Exception as error:
             if _is_out_of_memory(error) and len(fittings) > 1:
@@ -185,27 +190,47 @@ class Worker:
             _fail(fitting, error)
 
     @contextmanager
-    def _measured(self) -> Generator[None]:
-        """Find the batch that fits, from what the first forward took; on a CPU one row at a time.
-
-        There a batch is no quicker: all cores work for a single row, too.
-        """
+    def _measured(self, request: TryOnRequest) -> Generator[None]:
+        """Find the batch that fits by the first forward, of one row."""
         device = self.tryon.device
-        if not self._finds_batch or device.type != "cuda":
+        if not self._finds_batch:
             yield
             return
-        before = torch.cuda.memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        yield
-        taken = torch.cuda.max_memory_allocated(device) - before
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        self.batch = rows_at_once(torch.cuda.mem_get_info(device)[0] + unused, taken)
+        if device.type == "cuda":
+            before = torch.cuda.memory_allocated(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            yield
+            taken = torch.cuda.max_memory_allocated(device) - before
+            unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+            self.batch = rows_at_once(torch.cuda.mem_get_info(device)[0] + unused, taken)
+        else:
+            yield
+            if device.type == "cpu":
+                channels = self.pipeline.networks.tryon_unet.config["block_out_channels"][0]
+                taken = bytes_of_forward(request, channels)
+                self.batch = rows_at_once(free_memory(), taken, most=LARGEST_CPU_BATCH)
         self._finds_batch = False
 
 
-def rows_at_once(free: int, taken_by_one: int) -> int:
-    """How many rows go into one forward, from the free bytes and those that one row took."""
-    return max(1, min(LARGEST_BATCH, int(USED_MEMORY * free / max(1, taken_by_one))))
+def rows_at_once(free: int, taken_by_one: int, most: int = LARGEST_BATCH) -> int:
+    """How many rows go into one forward, from the free bytes and those that one row takes."""
+    return max(1, min(most, int(USED_MEMORY * free / max(1, taken_by_one))))
+
+
+def bytes_of_forward(request: TryOnRequest, channels: int) -> int:
+    """About what a forward of one row takes: an upper bound, from the UNet's widest layers.
+
+    channels: of its first block, the one at the latents' size.
+    """
+    latents = request.mask.size // SCALE**2
+    return 2 * request.num_images_per_prompt * FORWARD_LAYERS * channels * latents * 4
+
+
+def free_memory() -> int:
+    """Bytes of main memory that nothing uses; 0 where the system does not say."""
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 class _Inputs:

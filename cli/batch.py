@@ -26,7 +26,7 @@ from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, rea
 from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
 from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
-from catalogue.storage import is_remote
+from catalogue.storage import is_remote, remove_leftovers
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
@@ -173,6 +173,7 @@ def batch_command(
         cache_memory=int(cache_memory * GIB),
         cache_disk=int(cache_disk * GIB),
     )
+    remove_leftovers(out)
     with Progress("file", title="reading", silent=quiet) as bar:
         plan = make_plan(rows, settings, results, bar.to)
     engine = LocalEngine(settings, devices)
@@ -332,7 +333,7 @@ def _run(
                 print(json.dumps(line, ensure_ascii=False), flush=True)
             if finished.state is RowState.FAILED:
                 failed = summary.failed
-            bar.to(summary.rows, note=f"{failed} failed" if failed else "")
+            bar.to(max(len(plan.kept), summary.rows), note=f"{failed} failed" if failed else "")
 
         return run_plan(plan, engine, results, stop, on_finished)
 

@@ -13,12 +13,13 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
 from catalogue.plan import WarmQueue
-from catalogue.worker import Worker
-from ootd_core.checkpoints.whole_files import WriteError
+
+if TYPE_CHECKING:
+    from catalogue.worker import Worker
 
 MOST_DEATHS = 2
 """Processes that may die over one row."""
@@ -41,8 +42,11 @@ class LocalEngine:
         if len(self.devices) > 1:
             yield from _Processes(self.settings, self.devices, tasks).run(stop)
             return
-        worker = Worker(replace(self.settings, device=self.devices[0]))
         queue = WarmQueue(tasks)
+        if not (taken := queue.take(None, 1)):
+            return
+        queue.give_back(taken)
+        worker = _worker(replace(self.settings, device=self.devices[0]))
         while not stop.is_set() and (taken := queue.take(None, worker.batch)):
             yield from worker.run(taken)
 
@@ -152,11 +156,17 @@ class _Processes:
         self._children = [each for each in self._children if each is not child]
 
 
+def _worker(settings: WorkerSettings) -> Worker:
+    from catalogue.worker import Worker  # with all that the networks need, which takes seconds
+
+    return Worker(settings)
+
+
 def _serve(connection: Connection, settings: WorkerSettings) -> None:
     """A child's whole life: ask for tasks, say what became of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     try:
-        worker = Worker(settings)
+        worker = _worker(settings)
         while True:
             connection.send(worker.batch)
             tasks: list[RowTask] = connection.recv()
@@ -166,8 +176,6 @@ def _serve(connection: Connection, settings: WorkerSettings) -> None:
                 connection.send(finished)
     except EOFError:
         return  # the parent is gone
-    except WriteError as error:
-        connection.send(_plain(error))
     except (ValueError, OSError, ModuleNotFoundError) as error:
         connection.send(_plain(error))
 

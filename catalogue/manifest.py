@@ -27,10 +27,9 @@ from catalogue.storage import (
     stem_of,
     suffix_of,
 )
-from ootd_core.categories import Category, Variant, check_category
+from ootd_core.categories import Category, Variant, as_category, check_category
 from ootd_core.requirements import require
 from tryon.options import TryOnOptions
-from tryon.try_on import as_category
 
 COLUMNS = ("person", "garment", "category", "mask", "keypoints", "seed", "options", "name")
 NEEDED = COLUMNS[:3]

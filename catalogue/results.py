@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -21,7 +22,9 @@ from catalogue.manifest import ManifestRow
 from catalogue.storage import files_below, join, write
 from ootd_core.categories import Variant
 from ootd_core.images.files import FORMATS, encode_image, picture_format
-from tryon.try_on import TryOnResult
+
+if TYPE_CHECKING:
+    from tryon.try_on import TryOnResult
 
 RECIPE = 1
 """Raised when the code makes another picture of the same inputs, so that old results are left."""

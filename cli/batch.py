@@ -14,11 +14,10 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogue.check import Review, estimate, review
 from catalogue.engine import Finished, RowState, WorkerSettings
 from catalogue.ledger import FAILURES, line_of
 from catalogue.local import LocalEngine
@@ -37,6 +36,9 @@ from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler
 from tryon.options import TryOnOptions
 from tryon.preparation import FitChoice
+
+if TYPE_CHECKING:
+    from catalogue.check import Review
 
 INTERRUPTED = 128 + 2
 GIB = 2**30
@@ -216,6 +218,8 @@ def check_command(
         num_images_per_prompt=samples,
         height=height,
     )
+    from catalogue.check import estimate, review
+
     rows = _manifest(manifest, persons, garments, category, pairs, options, variant)
     devices = _devices(device)
     with Progress("file", title="check") as bar:

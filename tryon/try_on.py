@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ootd_core.categories import Category, Variant, check_category
+from ootd_core.categories import Category, Variant, as_category, check_category
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, verify
 from ootd_core.checkpoints.lora import merge_loras
@@ -417,15 +417,6 @@ class _Progress:
         on_step, before = self.on_step, self.run * self.steps
         self.run += 1
         return lambda step, _, latents: on_step(before + step, self.total, latents)
-
-
-def as_category(category: Category | str) -> Category:
-    """A category by its name. Raises ValueError naming those that there are."""
-    try:
-        return Category(category)
-    except ValueError:
-        names = ", ".join(Category)
-        raise ValueError(f"category is '{category}', but must be one of {names}.") from None
 
 
 def _check_by_hand(options: TryOnOptions, categories: Sequence[Category]) -> None:

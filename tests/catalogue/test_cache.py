@@ -74,7 +74,7 @@ def test_the_disk_holds_what_was_used_last(tmp_path: Path) -> None:
         if number == 0:
             continue
         for path in tmp_path.glob("kind/*.safetensors"):  # as if minutes lay between
-            os.utime(path, (path.stat().st_mtime - 60,) * 2)
+            os.utime(path, (path.stat().st_mtime - 60, path.stat().st_mtime - 60))
         ask(Cache(tmp_path, memory=0, disk=bound), 0)  # in use all the time
     files = list(tmp_path.glob("kind/*.safetensors"))
     assert sum(path.stat().st_size for path in files) <= bound

@@ -94,7 +94,7 @@ def test_a_fault_is_named_with_its_row(
 def test_all_faults_are_found_and_some_are_shown(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "m.jsonl", [ROW | {"category": f"c{i}"} for i in range(9)])
     assert [said[:5] for said in faults(path)] == [f"Row {i}" for i in range(1, 10)]
-    with pytest.raises(ValueError, match="has 9 faults.* And 4 more: `batch check`"):
+    with pytest.raises(ValueError, match=r"has 9 faults.* And 4 more: `batch check`"):
         read(path)
 
 

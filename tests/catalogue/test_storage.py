@@ -1,4 +1,4 @@
-"""Local paths and fsspec's addresses alike; what cannot be read or written is said in a sentence."""
+"""Local paths and fsspec's addresses alike; what cannot be read is said in a sentence."""
 
 from __future__ import annotations
 
@@ -101,6 +101,6 @@ def test_leftovers_of_killed_writers_go_when_they_are_old(tmp_path: Path) -> Non
     for path in (old, new, result):
         path.write_bytes(b"x")
     for path in (old, result):
-        os.utime(path, (time.time() - 9000,) * 2)
+        os.utime(path, (time.time() - 9000, time.time() - 9000))
     remove_leftovers(str(tmp_path))
     assert not old.exists() and new.exists() and result.exists()

@@ -48,14 +48,14 @@ def loaded(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tryon.try_on.load_networks", lambda *_, **__: networks)
 
 
-def tasks_of(rows: Sequence[ManifestRow]) -> list[RowTask]:
+def tasks_of(rows: Sequence[ManifestRow], first: int = 0) -> list[RowTask]:
     return [
         RowTask(
             row=row,
             key=f"{number:032x}",
             digests={a: hashlib.sha256(Path(a).read_bytes()).hexdigest() for a in row.addresses},
         )
-        for number, row in enumerate(rows)
+        for number, row in enumerate(rows, first)
     ]
 
 
@@ -328,7 +328,7 @@ def test_nothing_is_computed_twice(
         once = {"parser": 3, "pose": 3, "vae": 3 + 3 + 2, "clip": 2, "text": 2, "outfitting": 2}
         assert counted.take() == once
         seeds = [replace(row, options=replace(QUICK, seed=5)) for row in rows]
-        list(worker.run(tasks_of(seeds)))
+        list(worker.run(tasks_of(seeds, 6)))
         assert counted.take() == {}, "another seed of the same pairs"
         later = Worker(replace(settings, out=str(tmp_path / "out2")))
         list(later.run(tasks))
@@ -336,7 +336,7 @@ def test_nothing_is_computed_twice(
         for task in tasks:
             assert np.array_equal(picture(later.settings, task), picture(settings, task))
         longer = replace(QUICK, mask_grow=3)
-        list(worker.run(tasks_of([replace(row, options=longer) for row in rows])))
+        list(worker.run(tasks_of([replace(row, options=longer) for row in rows], 12)))
         assert counted.take() == {"vae": 3}, "another mask of each person"
     finally:
         counted.remove()

@@ -29,7 +29,7 @@ from ootd_core.checkpoints.whole_files import write_whole
 logger = logging.getLogger(__name__)
 
 Entry = dict[str, Tensor]
-LARGEST_SHARE = 8
+LARGEST_SHARE = 4
 """What takes more than this part of a bound is not kept within it."""
 LOOKED_AT = 16
 """The folder is looked through again when this part of the bound was written since."""

@@ -136,7 +136,7 @@ def batch_command(
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
     if not is_remote(out):
         check_target(Path(out, FAILURES))
-    devices = _devices(device)
+    at_once, dtype, devices = _batch(batch), _dtype(dtype), _devices(device)
     options = TryOnOptions(
         num_inference_steps=steps,
         guidance_scale=guidance,
@@ -165,10 +165,10 @@ def batch_command(
         variant=variant,
         weights=_weights(model, variant, lora, rows, cache),
         out=out,
-        dtype=_dtype(dtype),
+        dtype=dtype,
         lora=lora,
         device=devices[0],
-        batch=_batch(batch),
+        batch=at_once,
         ending=results.ending,
         quality=quality,
         cache=cache,

@@ -62,8 +62,8 @@ def test_memory_holds_what_was_used_last() -> None:
 
 def test_an_entry_that_would_take_much_of_the_bound_is_not_kept(tmp_path: Path) -> None:
     cache = Cache(tmp_path, memory=16 * KIB, disk=16 * KIB)
-    ask(cache, 1, 3 * KIB)
-    ask(cache, 1, 3 * KIB)
+    ask(cache, 1, 5 * KIB)
+    ask(cache, 1, 5 * KIB)
     assert cache.made == {"kind": 2} and not list(tmp_path.glob("kind/*"))
 
 

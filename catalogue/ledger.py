@@ -15,16 +15,19 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Self
 
 from catalogue.engine import Finished, RowState
-from catalogue.storage import files_below, is_remote, join, lines, write
+from catalogue.storage import files_below, is_remote, join, lines, read, write
 
 FOLDER, FAILURES = "ledger", "failures.jsonl"
-PIECE_LINES, PIECE_SECONDS = 100, 15.0
+PIECE_LINES, PIECE_SECONDS = 500, 30.0
 """What an object store gets at once, and how long a line waits for it at most."""
+AT_ONCE = 16
+"""Pieces fetched at once."""
 
 Line = dict[str, Any]
 
@@ -106,14 +109,25 @@ class Ledger:
 def read_ledger(out: str) -> Iterator[Line]:
     """The lines of all runs, those of each run in their order; lines that are torn are left out."""
     folder = join(out, FOLDER)
-    for name in sorted(files_below(folder)):
-        if not name.endswith(".jsonl"):
+    names = [name for name in sorted(files_below(folder)) if name.endswith(".jsonl")]
+    for text in _texts([join(folder, name) for name in names]):
+        with contextlib.suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict) and "id" in line and "state" in line:
+                yield line
+
+
+def _texts(addresses: list[str]) -> Iterator[bytes]:
+    """The lines of files; of a store several pieces are fetched at once."""
+    for first in range(0, len(addresses), AT_ONCE):
+        some = addresses[first : first + AT_ONCE]
+        if not is_remote(some[0]):
+            for address in some:
+                yield from lines(address)
             continue
-        for text in lines(join(folder, name)):
-            with contextlib.suppress(ValueError):
-                line = json.loads(text)
-                if isinstance(line, dict) and "id" in line and "state" in line:
-                    yield line
+        with ThreadPoolExecutor(AT_ONCE) as readers:
+            for content in readers.map(read, some):
+                yield from content.splitlines()
 
 
 def last_states(out: str) -> dict[str, tuple[str, str, str | None]]:
@@ -128,14 +142,18 @@ def last_states(out: str) -> dict[str, tuple[str, str, str | None]]:
 
 def write_failures(out: str) -> int:
     """Write failures.jsonl anew from the ledger, and return how many rows it names."""
-    failed = {row for row, (_, state, _) in last_states(out).items() if state == RowState.FAILED}
-    latest: dict[str, Line] = {}
+    times: dict[str, str] = {}
+    failed: dict[str, Line] = {}
     for line in read_ledger(out):
-        if line["id"] in failed and line["state"] == RowState.FAILED:
-            known = latest.get(line["id"])
-            if known is None or known["time"] <= line["time"]:
-                latest[line["id"]] = line
-    ordered = sorted(latest.values(), key=lambda line: (line["row"], line["id"]))
+        row, at = line["id"], line.get("time", "")
+        if at < times.get(row, ""):
+            continue
+        times[row] = at
+        if line["state"] == RowState.FAILED:
+            failed[row] = line
+        else:
+            failed.pop(row, None)
+    ordered = sorted(failed.values(), key=lambda line: (line["row"], line["id"]))
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
     write(join(out, FAILURES), text.encode())
     return len(ordered)

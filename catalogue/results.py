@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -22,9 +21,6 @@ from catalogue.manifest import ManifestRow
 from catalogue.storage import files_below, join, write
 from ootd_core.categories import Variant
 from ootd_core.images.files import FORMATS, encode_image, picture_format
-
-if TYPE_CHECKING:
-    from tryon.try_on import TryOnResult
 
 RECIPE = 1
 """Raised when the code makes another picture of the same inputs, so that old results are left."""
@@ -81,14 +77,13 @@ class Results:
         """The names of all results that are there, as `files` gives them."""
         return {f"results/{name}" for name in files_below(join(self.out, "results"))}
 
-    def write(self, key: str, result: TryOnResult) -> None:
-        """Write a row's mask and pictures.
+    def write(self, key: str, images: Sequence[Image.Image], mask: Image.Image) -> None:
+        """Write a row's mask (L, what was redrawn) and its pictures.
 
         Raises WriteError where a local place allows no more, OSError where a store does not answer.
         """
-        self._write(self.mask_file(key), result.mask, ".png", None)
-        names = self.files(key, len(result.images))
-        for name, image in zip(names, result.images, strict=True):
+        self._write(self.mask_file(key), mask, ".png", None)
+        for name, image in zip(self.files(key, len(images)), images, strict=True):
             self._write(name, image, self.ending, self.quality)
 
     def _write(self, name: str, image: Image.Image, ending: str, quality: int | None) -> None:

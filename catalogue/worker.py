@@ -172,8 +172,9 @@ class Worker:
             self._go_on(fitting, go_on)
 
     def _write(self, fitting: _Fitting) -> None:
-        assert fitting.result is not None
-        self.results.write(fitting.task.key, fitting.result)
+        result = fitting.result
+        assert result is not None
+        self.results.write(fitting.task.key, result.images, result.mask)
 
     def _take(self, fitting: _Fitting, step: TryOnRequest | TryOnResult) -> None:
         asks = isinstance(step, TryOnRequest)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogue.engine import Finished, RowState, WorkerSettings
+from catalogue.engine import Engine, Finished, RowState, WorkerSettings
 from catalogue.ledger import FAILURES, line_of
 from catalogue.local import LocalEngine
 from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, read_manifest
@@ -319,9 +319,7 @@ def _weights(
     return weights_stamp(model, variant, lora, cache)
 
 
-def _run(
-    plan: Plan, engine: LocalEngine, results: Results, *, quiet: bool, json_lines: bool
-) -> Summary:
+def _run(plan: Plan, engine: Engine, results: Results, *, quiet: bool, json_lines: bool) -> Summary:
     failed = 0
     with (
         _stopped_by_ctrl_c() as stop,

@@ -44,7 +44,9 @@ INTERRUPTED = 128 + 2
 GIB = 2**30
 CACHE = "cache"
 
-batch_app = typer.Typer(rich_markup_mode=None)
+batch_app = typer.Typer(
+    help="Dress a whole catalogue; run again, it does only what is missing.", rich_markup_mode=None
+)
 
 ManifestOption = Annotated[
     str | None, typer.Option("--manifest", help="CSV, JSONL or Parquet; path or address")

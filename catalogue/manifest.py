@@ -137,6 +137,7 @@ def pair_folders(
     """
     kind = as_category(category)
     check_category(variant, kind)
+    defaults.check_outfit([kind])
     people, clothes = (_pictures(folder) for folder in (persons, garments))
     if pairing is Pairing.ZIP and len(people) != len(clothes):
         raise ValueError(
@@ -187,8 +188,10 @@ def _parsed(
             continue
         try:
             row = _row(number, fields, folder, options_of, known)
-            for _, category in row.garments:
+            categories = [category for _, category in row.garments]
+            for category in categories:
                 check_category(variant, category)
+            row.options.check_outfit(categories)
         except ValueError as error:
             faults.append(RowFault(number, str(error)))
         else:

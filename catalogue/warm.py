@@ -82,12 +82,18 @@ class WarmTryOn(TryOn):
             said = json.dumps([drawn.missing, drawn.warnings]).encode()
             return {
                 "mask": torch.from_numpy(drawn.mask.copy()),
+                "new_garment": torch.from_numpy(drawn.new_garment.copy()),
                 "said": torch.tensor(list(said), dtype=torch.uint8),
             }
 
         entry = self.cache.once("mask", key_of(self.variant, arguments, named), draw)
         missing, warnings = map(tuple, json.loads(entry["said"].numpy().tobytes()))
-        return AgnosticMask(mask=entry["mask"].numpy(), missing=missing, warnings=warnings)
+        return AgnosticMask(
+            mask=entry["mask"].numpy(),
+            new_garment=entry["new_garment"].numpy(),
+            missing=missing,
+            warnings=warnings,
+        )
 
 
 class WarmPipeline(TryOnPipeline):

@@ -33,6 +33,7 @@ from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Scheduler
 from tryon.options import TryOnOptions
 from tryon.preparation import FitChoice
@@ -69,6 +70,12 @@ SeedOption = Annotated[int, typer.Option(help="of the noise, of rows that name n
 SamplerOption = Annotated[Scheduler, typer.Option(help="how the noise is taken away")]
 SamplesOption = Annotated[int, typer.Option(min=1, help="pictures to make of a row")]
 MaskModeOption = Annotated[MaskMode, typer.Option(help="how the mask is drawn")]
+LengthOption = Annotated[
+    MaskLength, typer.Option(help="where the new garments end; auto: by their pictures")
+]
+SleevesOption = Annotated[
+    MaskSleeves, typer.Option(help="how long their sleeves are; auto: by their pictures")
+]
 GrowOption = Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")]
 FitOption = Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")]
 FeatherOption = Annotated[float, typer.Option(min=0, help="width of the seam in pixels")]
@@ -121,7 +128,9 @@ def batch_command(
     seed: SeedOption = 0,
     sampler: SamplerOption = Scheduler.UNIPC,
     samples: SamplesOption = 1,
-    mask_mode: MaskModeOption = MaskMode.ROBUST,
+    mask_mode: MaskModeOption = MaskMode.AUTO,
+    mask_length: LengthOption = MaskLength.AUTO,
+    mask_sleeves: SleevesOption = MaskSleeves.AUTO,
     grow: GrowOption = 0,
     fit: FitOption = FitChoice.AUTO,
     feather: FeatherOption = 2.0,
@@ -148,6 +157,8 @@ def batch_command(
         seed=seed,
         scheduler=sampler,
         mask_mode=mask_mode,
+        mask_length=mask_length,
+        mask_sleeves=mask_sleeves,
         mask_grow=grow,
         feather=feather,
         fit=fit,

@@ -5,10 +5,12 @@ Names are those of diffusers' pipelines where these have one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TypeVar
 
+from ootd_core.categories import Category
 from ootd_core.latents import SCALE
 from ootd_core.masks.agnostic import MaskMode, check_by_hand
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
@@ -104,6 +106,18 @@ class TryOnOptions:
             )
         if self.person_index < 0:
             raise ValueError(f"person_index is {self.person_index}, but counts from 0.")
+
+    def check_outfit(self, categories: Sequence[Category]) -> None:
+        """Raises ValueError for a length or sleeves set for several garments, or for a category
+        that has none."""
+        for name in ("mask_length", "mask_sleeves"):
+            value = getattr(self, name)
+            if len(categories) > 1 and value != "auto":
+                raise ValueError(
+                    f"{name} is '{value}', but the outfit has {len(categories)} garments: set it "
+                    "for a single one, or leave it at 'auto'."
+                )
+        check_by_hand(self.mask_mode, self.mask_length, self.mask_sleeves, categories[0])
 
 
 WHOLE_NUMBERS = frozenset(

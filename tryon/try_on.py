@@ -41,7 +41,7 @@ from ootd_core.images.fitting import (
     unfit_points,
 )
 from ootd_core.latents import SCALE, binary_mask
-from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask, check_by_hand
+from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask
 from ootd_core.masks.limbs import JOINTS
 from ootd_core.masks.morphology import SoftMask
 from ootd_core.pipeline import TryOnPipeline
@@ -231,7 +231,7 @@ class TryOn:
         """
         options = options or TryOnOptions()
         outfit = self._outfit(garment, category)
-        _check_by_hand(options, [kind for _, kind in outfit])
+        options.check_outfit([kind for _, kind in outfit])
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
         painted = own_mask(_mask_array(mask), size_of(original))
@@ -417,18 +417,6 @@ class _Progress:
         on_step, before = self.on_step, self.run * self.steps
         self.run += 1
         return lambda step, _, latents: on_step(before + step, self.total, latents)
-
-
-def _check_by_hand(options: TryOnOptions, categories: Sequence[Category]) -> None:
-    """Refuse a length or sleeves set for an outfit, or sleeves for a garment without any."""
-    for name in ("mask_length", "mask_sleeves"):
-        value = getattr(options, name)
-        if len(categories) > 1 and value != "auto":
-            raise ValueError(
-                f"{name} is '{value}', but the outfit has {len(categories)} garments: set it for a "
-                "single one, or leave it at 'auto'."
-            )
-    check_by_hand(options.mask_mode, options.mask_length, options.mask_sleeves, categories[0])
 
 
 def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:

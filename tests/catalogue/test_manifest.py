@@ -75,6 +75,10 @@ def test_addresses_of_stores_stay_as_they_are(tmp_path: Path) -> None:
         ({"seed": 1.5}, "seed is 1.5, but must be a whole number"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"options": {"steps": 3}}, "there is no option steps; there are num_inference_steps"),
+        (
+            {"options": {"mask_sleeves": "long"}, "category": "lower"},
+            "sleeves are 'long', but a garment of category",
+        ),
         ({"options": {"num_inference_steps": 0}}, "num_inference_steps is 0"),
         ({"options": "{"}, "options is no JSON"),
         ({"options": [1]}, "options must be a JSON object"),

@@ -26,6 +26,7 @@ from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.checkpoints.whole_files import WriteError
 from ootd_core.images.files import load_image, read_mask
+from ootd_core.masks.agnostic import MaskMode
 from ootd_core.request import TryOnRequest
 from tests.catalogue.drawn_catalogue import (
     QUICK,
@@ -310,10 +311,11 @@ def test_nothing_is_computed_twice(
     """3 persons x 2 garments, seen by the real parser and pose network."""
     people = [DEMO_SAMPLES / f"{n}-person.png" for n in ("1-upper", "3-lower", "5-dress")]
     clothes = small_pictures(tmp_path / "g", 2, "garment")
+    robust = replace(QUICK, mask_mode=MaskMode.ROBUST)
     rows = [
         ManifestRow(
             number=1, person=str(person), garments=((str(garment), Category.DRESS),),
-            options=QUICK, name=f"{person.stem} {garment.stem}",
+            options=robust, name=f"{person.stem} {garment.stem}",
         )
         for garment in clothes
         for person in people
@@ -327,7 +329,7 @@ def test_nothing_is_computed_twice(
         # The VAE: 3 persons, 3 masked persons (the mask is of person and category), 2 garments.
         once = {"parser": 3, "pose": 3, "vae": 3 + 3 + 2, "clip": 2, "text": 2, "outfitting": 2}
         assert counted.take() == once
-        seeds = [replace(row, options=replace(QUICK, seed=5)) for row in rows]
+        seeds = [replace(row, options=replace(robust, seed=5)) for row in rows]
         list(worker.run(tasks_of(seeds, 6)))
         assert counted.take() == {}, "another seed of the same pairs"
         later = Worker(replace(settings, out=str(tmp_path / "out2")))
@@ -335,9 +337,14 @@ def test_nothing_is_computed_twice(
         assert counted.take() == {}, "another run, from the disk"
         for task in tasks:
             assert np.array_equal(picture(later.settings, task), picture(settings, task))
-        longer = replace(QUICK, mask_grow=3)
+        longer = replace(robust, mask_grow=3)
         list(worker.run(tasks_of([replace(row, options=longer) for row in rows], 12)))
         assert counted.take() == {"vae": 3}, "another mask of each person"
+        before = len(list((tmp_path / "cache" / "agnostic").iterdir()))
+        by_garment = [replace(row, options=QUICK) for row in rows]
+        list(worker.run(tasks_of(by_garment, 18)))
+        masks = len(list((tmp_path / "cache" / "agnostic").iterdir())) - before
+        assert counted.take() == {"vae": masks} and 0 < masks <= 6, "a mask of each pair"
     finally:
         counted.remove()
 

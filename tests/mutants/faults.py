@@ -127,6 +127,13 @@ try_on = _of(
 )
 attention = _of("nodes/garment_attention.py", "tests/nodes/test_garment_attention.py")
 pictures = _of("nodes/pictures.py", "tests/nodes/test_pictures.py")
+plan = _of("catalogue/plan.py", "tests/catalogue/test_plan.py")
+content = _of("catalogue/results.py", "tests/catalogue/test_plan.py")
+ledger = _of("catalogue/ledger.py", "tests/catalogue/test_ledger.py")
+catalogue_run = _of("catalogue/run.py", "tests/catalogue/test_run.py")
+cache = _of("catalogue/cache.py", "tests/catalogue/test_cache.py")
+warm = _of("catalogue/warm.py", "tests/catalogue/test_worker.py::test_nothing_is_computed_twice")
+worker = _of("catalogue/worker.py", "tests/catalogue/test_worker.py")
 
 FAULTS: tuple[Fault, ...] = (
     # The paper's method
@@ -393,4 +400,30 @@ FAULTS: tuple[Fault, ...] = (
     pictures("cut, not rounded", "* 255).round().to(torch.uint8)", "* 255).to(torch.uint8)"),
     pictures("transparency on black", "colour * alpha + (1 - alpha)", "colour * alpha"),
     pictures("batches of two repeat too", "size not in (1, batch)", "batch % size"),
+    # The catalogue
+    plan("one picture of several is enough", "there.issuperset(", "not there.isdisjoint("),
+    plan("rows as they come", "return person // persons_at_once, garments",
+         "return person // persons_at_once, 0 * garments"),
+    plan("a warm garment forgotten",
+         "            if outfit == mine:\n                return index\n", ""),
+    content("the weights left out", '        "weights": weights,\n', ""),
+    content("the options left out", '        "options": asdict(row.options),\n', ""),
+    content("the mask left out", '        "mask": row.mask and digests[row.mask],\n', ""),
+    ledger("the first line counts", "if known is None or known[0] <= line",
+           "if known is None or known[0] > line"),
+    ledger("what was mended still fails", "            failed.pop(row, None)\n",
+           "            pass\n"),
+    catalogue_run("twins forgotten", "plan.twins.get(finished.task.key, [])", "[]"),
+    catalogue_run("what is there said again", "is not RowState.KEPT or not said",
+                  "is not None"),
+    cache("the newest goes first", "popitem(last=False)", "popitem(last=True)"),
+    cache("not looked at again",
+          "                entry = self._read(kind, key)\n                if", "                if"),
+    cache("shapes left out", "{array.dtype}{array.shape}", "{array.dtype}"),
+    warm("the category left out", "(request.garment, request.category), lambda",
+         "(request.garment, request.person), lambda"),
+    warm("the mask left out", "(request.person, mask), lambda", "(request.person,), lambda"),
+    worker("all fail with one", "                    self._dress([each])\n",
+           "                    _fail(each, error)\n"),
+    worker("a changed picture taken", "!= digests[address]", "== None"),
 )  # fmt: skip

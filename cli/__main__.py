@@ -54,6 +54,11 @@ COMMANDS = (
     ),
     Command("tryon", "cli.tryon:tryon_command", "Dress a person in a garment."),
     Command(
+        "batch",
+        "cli.batch:batch_app",
+        "Dress a whole catalogue; run again, it does only what is missing.",
+    ),
+    Command(
         "evaluate",
         "cli.evaluate:evaluate_command",
         "Measure a checkpoint on drawn people that it was never trained on, or on a data set.",

@@ -69,6 +69,10 @@ PACKAGES = (
     Package(module="onnx", requirement="onnx", costs="training the mini's parser"),
     Package(module="torchmetrics", requirement="torchmetrics", costs="evaluation"),
     Package(module="matplotlib", requirement="matplotlib", costs="curves and charts"),
+    Package(module="fsspec", requirement="fsspec", costs="catalogues in object stores (s3://)"),
+    Package(module="pyarrow", requirement="pyarrow", costs="manifests in Parquet"),
+    Package(module="ray", requirement="ray[data]", costs="catalogues on a Ray cluster"),
+    Package(module="aiohttp", requirement="aiohttp", costs="catalogues on ComfyUI servers"),
 )
 
 Report = dict[str, list[Finding]]

@@ -39,8 +39,14 @@ def tryon_command(
     ] = Variant.FULL_BODY,
     steps: Annotated[int, typer.Option(min=1, help="sampling steps of each garment")] = 20,
     guidance: Annotated[
-        float, typer.Option(help="garment's strength, 1 to 5; below 1 without guidance, quicker")
+        float, typer.Option(help="garment's strength, 1 to 5; 1 without guidance, quicker")
     ] = 2.0,
+    guidance_start: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the steps before which there is none")
+    ] = 0.0,
+    guidance_end: Annotated[
+        float, typer.Option(min=0, max=1, help="share of the steps from which on there is none")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="of the noise: another seed, another try")] = 0,
     sampler: Annotated[Scheduler, typer.Option(help="how the noise is taken away")] = (
         Scheduler.UNIPC
@@ -95,6 +101,8 @@ def tryon_command(
     options = TryOnOptions(
         num_inference_steps=steps,
         guidance_scale=guidance,
+        guidance_start=guidance_start,
+        guidance_end=guidance_end,
         num_images_per_prompt=samples,
         seed=seed,
         scheduler=sampler,

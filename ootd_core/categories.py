@@ -35,6 +35,15 @@ CATEGORIES: dict[Variant, frozenset[Category]] = {
 }
 
 
+def as_category(category: Category | str) -> Category:
+    """A category by its name. Raises ValueError naming those that there are."""
+    try:
+        return Category(category)
+    except ValueError:
+        names = ", ".join(Category)
+        raise ValueError(f"category is '{category}', but must be one of {names}.") from None
+
+
 def check_category(variant: Variant, category: Category) -> None:
     """Raises ValueError if `variant` was not trained on garments of `category`."""
     if category not in CATEGORIES[variant]:

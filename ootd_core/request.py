@@ -31,8 +31,9 @@ class TryOnRequest:
         mask: [H, W], what to repaint: boolean, uint8 (from 127) or in [0, 1] (from 127 / 255).
         category: the part of the body that the garment covers.
         num_inference_steps: of the scheduler, at least 1.
-        guidance_scale: how strongly the garment counts: 1 to 5, default as published. Below 1 there
-            is no guidance, which takes half the time.
+        guidance_scale: how strongly the garment counts: 1 to 5, default as published. At 1 and
+            below there is no guidance, which takes half the time.
+        guidance_start, guidance_end: shares of the sampling between which there is guidance.
         seed: of the noise, 0 to 2**64 - 1. The same on every device.
         num_images_per_prompt: pictures to make from the same person and garment.
         scheduler: see `Scheduler`.
@@ -56,6 +57,8 @@ class TryOnRequest:
     repaint: Repaint = Repaint.TOUCHED
     fusion: bool = True
     zero_garment: bool = False
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
 
     def __post_init__(self) -> None:
         _check_picture("person", self.person)
@@ -71,6 +74,8 @@ class TryOnRequest:
         check_sampling(
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
+            guidance_start=self.guidance_start,
+            guidance_end=self.guidance_end,
             num_images_per_prompt=self.num_images_per_prompt,
             seed=self.seed,
             scheduler=self.scheduler,
@@ -81,6 +86,8 @@ def check_sampling(
     *,
     num_inference_steps: int,
     guidance_scale: float,
+    guidance_start: float,
+    guidance_end: float,
     num_images_per_prompt: int,
     seed: int,
     scheduler: Scheduler,
@@ -101,6 +108,11 @@ def check_sampling(
         )
     if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
         raise ValueError(f"guidance_scale is {guidance_scale}, but must be a number of 0 or more.")
+    if not 0 <= guidance_start < guidance_end <= 1:
+        raise ValueError(
+            f"Guidance is to go from {guidance_start} to {guidance_end} of the sampling, but "
+            "guidance_start must be 0 or more and below guidance_end, and that at most 1."
+        )
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed is {seed}, but must lie in 0 to 2**64 - 1.")
 

@@ -65,8 +65,11 @@ def draw_noise(samples: int, height: int, width: int, generator: torch.Generator
 
 
 def is_guided(guidance_scale: float) -> bool:
-    """Classifier-free guidance is on from a scale of 1; below, only the garment's half is run."""
-    return guidance_scale >= 1
+    """Classifier-free guidance is on above a scale of 1.
+
+    At 1 the unconditional half cancels out; below, it is left out. Only the garment's half is run.
+    """
+    return guidance_scale > 1
 
 
 @torch.inference_mode()
@@ -81,14 +84,17 @@ def denoise(
     person: Tensor,
     mask: Tensor,
     prompt: Tensor,
-    generator: torch.Generator | None = None,
+    guidance_start: float = 0.0,
+    guidance_end: float = 1.0,
+    generator: torch.Generator | list[torch.Generator] | None = None,
+    on_halves: Callable[[int], None] | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Denoises the masked part of the person.
 
     Args:
-        unet: the try-on UNet, fused with a garment. If guided it is run on a batch of [garment,
-            unconditional], each `samples` long, and has to be fused with both, in this order.
+        unet: the try-on UNet, fused with a garment. A guided step runs it on a batch of [garment,
+            unconditional], each `samples` long, another on the garment's half alone.
         scheduler: from `make_scheduler`; its timesteps are set here.
         guidance_scale: s of eps = uncond + s * (garment - uncond).
         noise: initial noise [samples, 4, h, w], also the noise of the repainted person.
@@ -96,23 +102,33 @@ def denoise(
         person: scaled latents of the person [1 or samples, 4, h, w].
         mask: [1 or samples, 1, h, w], 1 where to repaint.
         prompt: [1 or samples, tokens, channels].
-        generator: noise of schedulers that draw some in each step (LCM); a CPU generator.
+        guidance_start, guidance_end: shares of the sampling, 0 to 1, between which there is
+            guidance: step i of n (from 0) is guided if start <= i / n < end. arXiv 2404.07724.
+        generator: noise of schedulers that draw some in each step (LCM); a CPU generator, or one
+            for each sample.
+        on_halves: called with 1 or 2 before the first step and whenever a step runs another number
+            of halves than the one before, so that the UNet is fused with as many.
         on_step: called after every step; what it raises ends the loop.
 
     Returns scaled latents [samples, 4, h, w], outside the mask exactly the person's.
     """
     scheduler.set_timesteps(num_inference_steps, device=noise.device)
     timesteps: Tensor = scheduler.timesteps
-    halves = 2 if is_guided(guidance_scale) else 1
     options = _step_options(scheduler, generator)
     agnostic = agnostic.expand(len(noise), -1, -1, -1)
-    prompt = prompt.to(unet.dtype).expand(len(noise), -1, -1).repeat(halves, 1, 1)
+    prompt = prompt.to(unet.dtype).expand(len(noise), -1, -1)
     latents = noise * scheduler.init_noise_sigma
+    halves = 0
 
     for index, timestep in enumerate(timesteps):
+        in_interval = guidance_start <= index / len(timesteps) < guidance_end
+        before, halves = halves, 2 if is_guided(guidance_scale) and in_interval else 1
+        if on_halves is not None and halves != before:
+            on_halves(halves)
         noisy = scheduler.scale_model_input(latents, timestep)
         inputs = torch.cat([noisy, agnostic], dim=1).repeat(halves, 1, 1, 1).to(unet.dtype)
-        predicted = unet(inputs, timestep, prompt, return_dict=False)[0].float()
+        states = prompt.repeat(halves, 1, 1)
+        predicted = unet(inputs, timestep, states, return_dict=False)[0].float()
         if halves == 2:
             with_garment, without = predicted.chunk(2)
             predicted = without + guidance_scale * (with_garment - without)
@@ -127,7 +143,9 @@ def denoise(
     return latents
 
 
-def _step_options(scheduler: Any, generator: torch.Generator | None) -> dict[str, Any]:
+def _step_options(
+    scheduler: Any, generator: torch.Generator | list[torch.Generator] | None
+) -> dict[str, Any]:
     """diffusers' schedulers disagree on whether `step` takes a generator."""
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     return {"generator": generator} if takes_generator else {}

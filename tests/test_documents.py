@@ -133,7 +133,7 @@ def test_the_map_names_what_is_there() -> None:
     assert len(paths) > 5
     assert not [path for path in paths if not (ROOT / path).is_file()]
     words = set(re.findall(r"\w+", text))
-    packages = ("tryon", "ootd_core", "mini", "nodes", "cli")
+    packages = ("tryon", "catalogue", "ootd_core", "mini", "nodes", "cli")
     modules = {path.stem for package in packages for path in (ROOT / package).rglob("*.py")}
     drawn = {path.stem for path in (ROOT / "ootd_core/datasets/paper_dolls").glob("*.py")}
     unnamed = modules - words - drawn - {"__init__", "__main__"}

@@ -5,10 +5,12 @@ Names are those of diffusers' pipelines where these have one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TypeVar
 
+from ootd_core.categories import Category
 from ootd_core.latents import SCALE
 from ootd_core.masks.agnostic import MaskMode, check_by_hand
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
@@ -30,8 +32,8 @@ class TryOnOptions:
 
     Attributes:
         num_inference_steps: of the scheduler, at least 1; 20 as published.
-        guidance_scale: how strongly the garment counts, 1 to 5; 2 as published. Below 1 there is no
-            guidance, which takes half the time.
+        guidance_scale: how strongly the garment counts, 1 to 5; 2 as published. At 1 and below
+            there is no guidance, which takes half the time.
         num_images_per_prompt: pictures to make from the same person and garment.
         seed: of the noise, 0 to 2**64 - 1; the same on every device.
         scheduler: a `Scheduler` or its name.
@@ -46,6 +48,8 @@ class TryOnOptions:
         height: of the networks' picture in pixels, a multiple of 32; None is what the checkpoint
             was trained at. The width is three quarters of it.
         person_index: which person of the picture is dressed; 0 is the most prominent one.
+        guidance_start, guidance_end: shares of the sampling, 0 to 1, between which there is
+            guidance; steps outside take half the time.
 
     Raises ValueError for a value that is out of range or unknown.
     """
@@ -63,6 +67,8 @@ class TryOnOptions:
     fit: FitChoice = FitChoice.AUTO
     height: int | None = None
     person_index: int = 0
+    guidance_start: float = 0.0
+    guidance_end: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -78,6 +84,8 @@ class TryOnOptions:
         check_sampling(
             num_inference_steps=self.num_inference_steps,
             guidance_scale=self.guidance_scale,
+            guidance_start=self.guidance_start,
+            guidance_end=self.guidance_end,
             num_images_per_prompt=self.num_images_per_prompt,
             seed=self.seed,
             scheduler=self.scheduler,
@@ -99,11 +107,23 @@ class TryOnOptions:
         if self.person_index < 0:
             raise ValueError(f"person_index is {self.person_index}, but counts from 0.")
 
+    def check_outfit(self, categories: Sequence[Category]) -> None:
+        """Raises ValueError for a length or sleeves set for several garments, or for a category
+        that has none."""
+        for name in ("mask_length", "mask_sleeves"):
+            value = getattr(self, name)
+            if len(categories) > 1 and value != "auto":
+                raise ValueError(
+                    f"{name} is '{value}', but the outfit has {len(categories)} garments: set it "
+                    "for a single one, or leave it at 'auto'."
+                )
+        check_by_hand(self.mask_mode, self.mask_length, self.mask_sleeves, categories[0])
+
 
 WHOLE_NUMBERS = frozenset(
     {"num_inference_steps", "num_images_per_prompt", "seed", "mask_grow", "height", "person_index"}
 )
-NUMBERS = frozenset({"guidance_scale", "feather"})
+NUMBERS = frozenset({"guidance_scale", "guidance_start", "guidance_end", "feather"})
 
 
 def _check_type(name: str, value: object) -> None:

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ootd_core.categories import Category, Variant, check_category
+from ootd_core.categories import Category, Variant, as_category, check_category
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, verify
 from ootd_core.checkpoints.lora import merge_loras
@@ -41,7 +41,7 @@ from ootd_core.images.fitting import (
     unfit_points,
 )
 from ootd_core.latents import SCALE, binary_mask
-from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask, check_by_hand
+from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask
 from ootd_core.masks.limbs import JOINTS
 from ootd_core.masks.morphology import SoftMask
 from ootd_core.pipeline import TryOnPipeline
@@ -100,6 +100,11 @@ class _Subject:
     person: ChosenPerson
 
 
+Dressing = Generator[TryOnRequest, NDArray[np.uint8], TryOnResult]
+"""A try-on that waits for its pictures: see `TryOn.dressing`."""
+STAGES = ("see the person", "load networks", "dress", "paste back")
+
+
 class TryOn:
     """Dresses people in garments with the networks of one model folder."""
 
@@ -109,7 +114,6 @@ class TryOn:
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         self._loras: list[tuple[Path, float]] = []
-        self._seconds: dict[str, float] = {}
 
     @classmethod
     def from_pretrained(
@@ -153,12 +157,9 @@ class TryOn:
     @cached_property
     def networks(self) -> Networks:
         """The denoising networks. Raises FileNotFoundError or ValueError naming what is wrong."""
-        with self._stage("load networks"):
-            networks = load_networks(
-                self.folder, self.variant, device=self.device, dtype=self.dtype
-            )
-            for folder, strength in self._loras:
-                merge_loras(networks, folder, strength)
+        networks = load_networks(self.folder, self.variant, device=self.device, dtype=self.dtype)
+        for folder, strength in self._loras:
+            merge_loras(networks, folder, strength)
         return networks
 
     @cached_property
@@ -197,18 +198,50 @@ class TryOn:
         """
         options = replace(options or TryOnOptions(), **settings)
         outfit = self._outfit(garment, category)
-        _check_by_hand(options, [kind for _, kind in outfit])
+        progress = _Progress(on_step, options, len(outfit))
+        dressing = self.dressing(person, outfit, options=options, mask=mask, people=people)
+        seconds: dict[str, float] = {}
+        step = advance(dressing)
+        while isinstance(step, TryOnRequest):
+            if "networks" not in self.__dict__:
+                with _timed(seconds, "load networks"):
+                    _ = self.networks
+            with _timed(seconds, "dress"):
+                pictures = TryOnPipeline(self.networks)(step, progress.next_run())
+            step = advance(dressing, pictures)
+        seconds |= step.seconds
+        return replace(step, seconds={s: seconds[s] for s in STAGES if s in seconds})
+
+    def dressing(
+        self,
+        person: AnyImage,
+        garment: AnyImage | Sequence[GarmentOfOutfit],
+        category: Category | str | None = None,
+        *,
+        options: TryOnOptions | None = None,
+        mask: AnyImage | None = None,
+        people: Sequence[Keypoints | Person] | None = None,
+    ) -> Dressing:
+        """Dress a person step by step, for those who dress many at once.
+
+        The arguments are those of a call. A generator: it yields what to ask of a pipeline, is sent
+        the pictures uint8 [samples, H, W, 3] and returns the result. For an outfit it asks once for
+        the first garment, and once for each picture and further garment. Raises as a call does,
+        when it is first asked. The result's seconds leave out what is done outside of it.
+        """
+        options = options or TryOnOptions()
+        outfit = self._outfit(garment, category)
+        options.check_outfit([kind for _, kind in outfit])
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
         painted = own_mask(_mask_array(mask), size_of(original))
         joints = None if people is None else [_keypoints_of(person) for person in people]
-        self._seconds = {}
-        with self._stage("see the person"):
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "see the person"):
             subject = self._meet(original, painted, joints, options)
         warnings = list(subject.person.warnings)
         if mask is not None and painted is None:
             warnings.append("The mask is black throughout, so it was made from the picture.")
-        progress = _Progress(on_step, options, len(garments))
         images, label_map = [original], None
         redrawn = np.zeros(size_of(original), np.float32)
         for number, (picture, kind) in enumerate(garments):
@@ -216,7 +249,7 @@ class TryOn:
             # The first garment gives so many images; each further one is put on each of these.
             for sample, image in enumerate(images):
                 canvas = fit_onto(image, subject.fit)
-                with self._stage("see the person"):
+                with _timed(seconds, "see the person"):
                     if painted is not None:
                         repaint = binary_mask(fit_mask(painted, subject.fit))
                     else:
@@ -224,21 +257,20 @@ class TryOn:
                         generated = self._mask(label_map, subject, picture, kind, options)
                         repaint = generated.mask
                         warnings += [each for each in generated.warnings if each not in warnings]
-                request = TryOnRequest(
+                results = yield TryOnRequest(
                     person=canvas,
                     garment=prepare_garment(picture, *size_of(canvas)),
                     mask=repaint,
                     category=kind,
                     num_inference_steps=options.num_inference_steps,
                     guidance_scale=options.guidance_scale,
+                    guidance_start=options.guidance_start,
+                    guidance_end=options.guidance_end,
                     seed=(options.seed + sample) % 2**64,
                     num_images_per_prompt=1 if number else options.num_images_per_prompt,
                     scheduler=options.scheduler,
                 )
-                pipeline = TryOnPipeline(self.networks)
-                with self._stage("dress"):
-                    results = pipeline(request, progress.next_run())
-                with self._stage("paste back"):
+                with _timed(seconds, "paste back"):
                     dressed += [
                         paste_back(image, result, repaint, subject.fit, options.feather)
                         for result in results
@@ -251,7 +283,7 @@ class TryOn:
             warnings=tuple(warnings),
             label_map=None if label_map is None else unfit_label_map(label_map, subject.fit),
             keypoints=_unfit_keypoints(subject),
-            seconds=dict(self._seconds),
+            seconds=seconds,
         )
 
     def _outfit(
@@ -349,14 +381,24 @@ class TryOn:
             raise ValueError(f"{unet.config} tells no sample_size: {unet.remedy}.")
         return SCALE * size
 
-    @contextmanager
-    def _stage(self, name: str) -> Generator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            gone = time.perf_counter() - started
-            self._seconds[name] = self._seconds.get(name, 0.0) + gone
+
+def advance(
+    dressing: Dressing, pictures: NDArray[np.uint8] | None = None
+) -> TryOnRequest | TryOnResult:
+    """Go on with a try-on: what it asks for next, or its result. pictures: None to begin."""
+    try:
+        return next(dressing) if pictures is None else dressing.send(pictures)
+    except StopIteration as ended:
+        return ended.value
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Generator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
 
 
 class _Progress:
@@ -375,27 +417,6 @@ class _Progress:
         on_step, before = self.on_step, self.run * self.steps
         self.run += 1
         return lambda step, _, latents: on_step(before + step, self.total, latents)
-
-
-def as_category(category: Category | str) -> Category:
-    """A category by its name. Raises ValueError naming those that there are."""
-    try:
-        return Category(category)
-    except ValueError:
-        names = ", ".join(Category)
-        raise ValueError(f"category is '{category}', but must be one of {names}.") from None
-
-
-def _check_by_hand(options: TryOnOptions, categories: Sequence[Category]) -> None:
-    """Refuse a length or sleeves set for an outfit, or sleeves for a garment without any."""
-    for name in ("mask_length", "mask_sleeves"):
-        value = getattr(options, name)
-        if len(categories) > 1 and value != "auto":
-            raise ValueError(
-                f"{name} is '{value}', but the outfit has {len(categories)} garments: set it for a "
-                "single one, or leave it at 'auto'."
-            )
-    check_by_hand(options.mask_mode, options.mask_length, options.mask_sleeves, categories[0])
 
 
 def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:

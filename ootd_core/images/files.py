@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,13 +112,21 @@ def save_image(
     Raises ValueError as `picture_format`, and WriteError, an OSError, as `write_whole`.
     """
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture_format(path, size=image.size[::-1], quality=quality)
+    write_whole(path, lambda temporary: encode_image(temporary, image, path, quality=quality))
+
+
+def encode_image(
+    target: Path | BinaryIO, image: Image.Image, path: Path, *, quality: int | None = None
+) -> None:
+    """Encodes a picture as `save_image` does for `path`, whose ending counts, into `target`."""
     name = picture_format(path, size=image.size[::-1], quality=quality)
     options: dict[str, Any] = {}
     if name == "JPEG":
         options = {"quality": quality or JPEG_QUALITY, "subsampling": 0}
     elif name == "WEBP":
         options = {"lossless": True} if quality is None else {"quality": quality, "method": 6}
-    write_whole(path, lambda temporary: image.save(temporary, name, **options))
+    image.save(target, name, **options)
 
 
 def check_targets(

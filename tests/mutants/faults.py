@@ -127,6 +127,13 @@ try_on = _of(
 )
 attention = _of("nodes/garment_attention.py", "tests/nodes/test_garment_attention.py")
 pictures = _of("nodes/pictures.py", "tests/nodes/test_pictures.py")
+plan = _of("catalogue/plan.py", "tests/catalogue/test_plan.py")
+content = _of("catalogue/results.py", "tests/catalogue/test_plan.py")
+ledger = _of("catalogue/ledger.py", "tests/catalogue/test_ledger.py")
+catalogue_run = _of("catalogue/run.py", "tests/catalogue/test_run.py")
+cache = _of("catalogue/cache.py", "tests/catalogue/test_cache.py")
+warm = _of("catalogue/warm.py", "tests/catalogue/test_worker.py::test_nothing_is_computed_twice")
+worker = _of("catalogue/worker.py", "tests/catalogue/test_worker.py")
 
 FAULTS: tuple[Fault, ...] = (
     # The paper's method
@@ -151,7 +158,9 @@ FAULTS: tuple[Fault, ...] = (
             "F.avg_pool2d(pixels, SCALE)"),
     sampling("guidance swapped", "without + guidance_scale * (with_garment - without)",
              "with_garment + guidance_scale * (without - with_garment)"),
-    sampling("guidance above 1 only", "guidance_scale >= 1", "guidance_scale > 1"),
+    sampling("both halves at 1", "return guidance_scale > 1", "return guidance_scale >= 1"),
+    sampling("the interval's end included", "/ len(timesteps) < guidance_end",
+             "/ len(timesteps) <= guidance_end"),
     sampling("noise not scaled", "noise * scheduler.init_noise_sigma", "noise * 1.0"),
     sampling("input not scaled", "scheduler.scale_model_input(latents, timestep)", "latents"),
     sampling("the person at this step's noise", "timesteps[index + 1 : index + 2]",
@@ -161,10 +170,18 @@ FAULTS: tuple[Fault, ...] = (
     sampling("other noise levels", 'DPMSolverMultistepScheduler", {"timestep_spacing": "linspace"}',
              'DPMSolverMultistepScheduler", {"timestep_spacing": "trailing"}'),
     sampling("fewer LCM steps to pick from", "LCM_MAX_STEPS = 50", "LCM_MAX_STEPS = 40"),
-    pipeline("another seed", "manual_seed(request.seed)", "manual_seed(request.seed + 1)"),
+    pipeline("another seed", "manual_seed(each.request.seed)",
+             "manual_seed(each.request.seed + 1)"),
+    pipeline("one seed for the whole batch", "manual_seed(each.request.seed)",
+             "manual_seed(request.seed)"),
+    pipeline("garments and halves in turn", "torch.stack(list(tensors), dim=1)",
+             "torch.stack(list(tensors), dim=0)"),
+    pipeline("the other half alone", "states[: len(states) // 2]", "states[len(states) // 2 :]"),
+    pipeline("a shared garment of another category",
+             "one.category is other.category\n        and ", ""),
     pipeline("the halves swapped", "torch.cat([latents, nothing])",
              "torch.cat([nothing, latents])"),
-    pipeline("the original not scaled", "original=encode_scaled(", "original=encode("),
+    pipeline("the original not scaled", "return encode_scaled(", "return encode("),
     pipeline("another rule of repainting", "latent_mask(mask, request.repaint)",
              "latent_mask(mask)"),
     request("another default of repainting", "repaint: Repaint = Repaint.TOUCHED",
@@ -383,4 +400,31 @@ FAULTS: tuple[Fault, ...] = (
     pictures("cut, not rounded", "* 255).round().to(torch.uint8)", "* 255).to(torch.uint8)"),
     pictures("transparency on black", "colour * alpha + (1 - alpha)", "colour * alpha"),
     pictures("batches of two repeat too", "size not in (1, batch)", "batch % size"),
+    # The catalogue
+    plan("one picture of several is enough", "there.issuperset(", "not there.isdisjoint("),
+    plan("rows as they come", "return person // persons_at_once, garments",
+         "return person // persons_at_once, 0 * garments"),
+    plan("a warm garment forgotten",
+         "            if outfit == mine:\n                return index\n", ""),
+    content("the weights left out", '        "weights": weights,\n', ""),
+    content("the options left out", '        "options": asdict(row.options),\n', ""),
+    content("the mask left out", '        "mask": row.mask and digests[row.mask],\n', ""),
+    ledger("the first line counts", "if known is None or known[0] <= line",
+           "if known is None or known[0] > line"),
+    ledger("what was mended still fails", "            failed.pop(row, None)\n",
+           "            pass\n"),
+    catalogue_run("twins forgotten", "plan.twins.get(finished.task.key, [])", "[]"),
+    catalogue_run("what is there said again", "is not RowState.KEPT or not said",
+                  "is not None"),
+    cache("the newest goes first", "popitem(last=False)", "popitem(last=True)"),
+    cache("not looked at again",
+          "                entry = self._read(kind, key)\n                if",
+          "                if"),
+    cache("shapes left out", "{array.dtype}{array.shape}", "{array.dtype}"),
+    warm("the category left out", "(request.garment, request.category), lambda",
+         "(request.garment, request.person), lambda"),
+    warm("the mask left out", "(request.person, mask), lambda", "(request.person,), lambda"),
+    worker("all fail with one", "                    self._dress([each])\n",
+           "                    _fail(each, error)\n"),
+    worker("a changed picture taken", "!= digests[address]", "== None"),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The whole try-on on small random networks: what each setting of a request changes."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ootd_core import pipeline as pipeline_module
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.images.tensors import to_tensor
 from ootd_core.latents import Repaint
@@ -55,6 +57,8 @@ def test_every_choice_counts() -> None:
         {"garment": OTHER_GARMENT},
         {"category": Category.DRESS},
         {"guidance_scale": 4.0},
+        {"guidance_start": 0.5},
+        {"guidance_end": 0.5},
         {"num_inference_steps": 3},
         {"scheduler": Scheduler.DDIM},
         {"mask": ~MASK},
@@ -107,7 +111,7 @@ def test_samples_read_the_garment_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_garment_leaves_nothing_to_guide() -> None:
     weak, strong = (
-        dress(zero_garment=True, guidance_scale=1.0),
+        dress(zero_garment=True, guidance_scale=1.5),
         dress(zero_garment=True, guidance_scale=5.0),
     )
     assert np.abs(weak.astype(int) - strong.astype(int)).max() <= 1
@@ -180,3 +184,126 @@ def test_the_noise_is_that_of_the_seed_and_the_person_is_scaled() -> None:
         pipeline.denoise(asked, prompt, garment, person, noise=given) for given in (None, noise)
     )
     assert torch.equal(by_seed, by_noise)
+
+
+def test_a_guidance_of_1_equals_the_limit_of_two_halves() -> None:
+    one, two = (latents_of([request(guidance_scale=scale)]) for scale in (1.0, 1 + 1e-6))
+    assert (one - two).abs().max() < 1e-4
+    assert not torch.allclose(one, latents_of([request(guidance_scale=1.5)]), atol=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"guidance_end": 0.5}, {"guidance_start": 0.5}])
+def test_outside_of_the_interval_the_garment_counts_unguided(changes: dict[str, float]) -> None:
+    """Of two steps one is guided: the first as with guidance, or as without."""
+
+    def steps(**settings: float) -> list[Tensor]:
+        seen: list[Tensor] = []
+        latents_of([request(**settings)], lambda _step, _total, latents: seen.append(latents))
+        return seen
+
+    guided = steps(guidance_scale=3.0, **changes)
+    full, alone = steps(guidance_scale=3.0), steps(guidance_scale=1.0)
+    first = full if "guidance_end" in changes else alone
+    assert torch.allclose(guided[0], first[0], atol=1e-5)
+    assert not torch.allclose(guided[1], full[1], atol=1e-4)
+    assert not torch.allclose(guided[1], alone[1], atol=1e-4)
+
+
+def latents_of(requests: list[TryOnRequest], on_step: Any = None) -> Tensor:
+    pipeline = TryOnPipeline(small_networks())
+    with torch.inference_mode():
+        encoded = [pipeline.encode(each) for each in requests]
+        return pipeline.denoise_batch(encoded, on_step=on_step)
+
+
+def several(count: int = 4, **changes: Any) -> list[TryOnRequest]:
+    """Persons, garments, masks, categories and seeds that are all different."""
+    return [
+        request(
+            person=np.roll(PERSON, 5 * i, axis=0),
+            garment=np.roll(GARMENT, 7 * i, axis=1),
+            mask=np.roll(MASK, 3 * i, axis=1),
+            category=tuple(Category)[i % 3],
+            seed=10 * i,
+            **changes,
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"guidance_scale": 1.0},
+        {"guidance_end": 0.5},
+        {"num_images_per_prompt": 2},
+        {"fusion": False},
+        {"scheduler": Scheduler.LCM, "num_images_per_prompt": 2},
+    ],
+    ids=str,
+)
+def test_a_batch_equals_one_by_one(changes: dict[str, Any]) -> None:
+    requests = several(**changes)
+    together = latents_of(requests)
+    alone = torch.cat([latents_of([each]) for each in requests])
+    assert together.shape == alone.shape
+    assert (together - alone).abs().max() < 1e-5 * alone.abs().max()
+    pictures = TryOnPipeline(small_networks()).batch(requests)
+    samples = requests[0].num_images_per_prompt
+    for picture, each in zip(pictures, requests, strict=True):
+        assert picture.shape == (samples, 64, 48, 3)
+        single = TryOnPipeline(small_networks())(each)
+        assert np.abs(picture.astype(int) - single).max() <= 1
+
+
+@pytest.mark.slow
+def test_eight_pairs_of_the_mini_in_one_forward() -> None:
+    random = np.random.default_rng(3)
+    networks = load_networks(MINI_CHECKPOINT, Variant.FULL_BODY)
+    pipeline = TryOnPipeline(networks)
+    pictures = random.integers(0, 256, (8, 2, 128, 96, 3), dtype=np.uint8)
+    mask = np.zeros((128, 96), np.bool_)
+    mask[32:96, 24:72] = True
+    requests = [
+        request(person=person, garment=garment, mask=mask, seed=i, category=tuple(Category)[i % 3])
+        for i, (person, garment) in enumerate(pictures)
+    ]
+    with torch.inference_mode():
+        encoded = [pipeline.encode(each) for each in requests]
+        together = pipeline.denoise_batch(encoded)
+        alone = torch.cat([pipeline.denoise_batch([each]) for each in encoded])
+    assert (together - alone).abs().max() < 1e-5 * alone.abs().max()
+
+
+def test_a_shared_garment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    original = pipeline_module.record
+
+    def counted(unet: Any, latents: Tensor, prompt: Tensor) -> list[Tensor]:
+        reads.append(len(latents))
+        return original(unet, latents, prompt)
+
+    requests = [request(person=np.roll(PERSON, i, axis=0), seed=i) for i in range(3)]
+    alone = [TryOnPipeline(small_networks())(each) for each in requests]
+    monkeypatch.setattr(pipeline_module, "record", counted)
+    pipeline = TryOnPipeline(small_networks())
+    for picture, single in zip(pipeline.batch(requests), alone, strict=True):
+        assert np.abs(picture.astype(int) - single).max() <= 1
+    assert reads == [2]
+    pipeline.batch([request(), request(category=Category.DRESS), request(garment=OTHER_GARMENT)])
+    assert reads == [2, 2, 2, 2], "another category is another prompt, another picture another read"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"num_inference_steps": 3}, "one has 2 and another 3"),
+        ({"guidance_scale": 3.0}, "one has 2.0 and another 3.0"),
+        ({"person": PERSON[:32], "mask": MASK[:32]}, "one has (64, 48, 3) and another (32, 48, 3)"),
+        ({"scheduler": Scheduler.DDIM}, "one has unipc and another ddim"),
+    ],
+)
+def test_unlike_requests_are_no_batch(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        TryOnPipeline(small_networks()).batch([request(), request(**changes)])

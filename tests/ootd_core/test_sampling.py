@@ -123,7 +123,7 @@ def test_guidance_weighs_the_two_halves() -> None:
     assert run(Halves(), Ledger(), guidance_scale=1.0, mask=everywhere).unique().tolist() == [1]
 
 
-@pytest.mark.parametrize(("guidance", "batch"), [(0.99, 2), (1.0, 4), (2.5, 4)])
+@pytest.mark.parametrize(("guidance", "batch"), [(0.99, 2), (1.0, 2), (1.01, 4), (2.5, 4)])
 def test_the_unconditional_half_is_run_only_if_needed(guidance: float, batch: int) -> None:
     oracle = Oracle()
     run(oracle, Ledger(), guidance_scale=guidance)
@@ -133,6 +133,33 @@ def test_the_unconditional_half_is_run_only_if_needed(guidance: float, batch: in
     first = oracle.inputs[0]
     assert torch.equal(first[:2, :4], NOISE)
     assert torch.equal(first[:, 4:], AGNOSTIC.expand(batch, -1, -1, -1))
+
+
+def test_a_guidance_of_1_is_the_garments_half_alone() -> None:
+    """eps = without + 1 * (with - without): nothing of the other half is left."""
+    everywhere = torch.ones_like(MASK)
+    both = run(Halves(), Ledger(), guidance_scale=1 + 1e-6, mask=everywhere)
+    assert torch.allclose(both, run(Halves(), Ledger(), guidance_scale=1.0, mask=everywhere))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "guided"),
+    [(0.0, 1.0, 10), (0.3, 1.0, 7), (0.0, 0.3, 3), (0.25, 0.75, 5), (0.95, 1.0, 0)],
+)
+def test_guidance_is_for_an_interval_of_the_sampling(start: float, end: float, guided: int) -> None:
+    oracle = Oracle()
+    halves: list[int] = []
+    scheduler = make_scheduler(Scheduler.DDIM, CONFIG)
+    run(
+        oracle, scheduler, num_inference_steps=10, guidance_start=start, guidance_end=end,
+        on_halves=lambda number: halves.append(number),
+    )  # fmt: skip
+    expected = [4 if start <= step / 10 < end else 2 for step in range(10)]
+    assert [len(inputs) for inputs in oracle.inputs] == expected
+    assert [len(prompt) for prompt in oracle.prompts] == expected
+    assert expected.count(4) == guided
+    changes = [a for a, b in zip(expected, [None, *expected], strict=False) if a != b]
+    assert halves == [count // 2 for count in changes]
 
 
 def test_the_person_is_noised_to_the_next_timestep_and_in_the_end_not_at_all() -> None:

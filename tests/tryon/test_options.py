@@ -43,6 +43,8 @@ from tryon.preparation import FitChoice
         ({"num_inference_steps": 1001}, "must lie in 1 to 1000"),
         ({"num_images_per_prompt": True}, "num_images_per_prompt is True"),
         ({"seed": None}, "seed is None, but must be a whole number"),
+        ({"guidance_start": 0.8, "guidance_end": 0.2}, "from 0.8 to 0.2"),
+        ({"guidance_end": "all"}, "guidance_end is 'all', but must be a number"),
         ({"guidance_scale": "x"}, "guidance_scale is 'x', but must be a number"),
     ],
 )
@@ -68,6 +70,8 @@ def test_defaults_are_the_published_ones_everywhere() -> None:
     for asked in (options, request, DressSettings()):
         assert asked.num_inference_steps == 20 and asked.guidance_scale == 2.0
         assert asked.scheduler is Scheduler.UNIPC and asked.seed == 0
+    for asked in (options, request):
+        assert (asked.guidance_start, asked.guidance_end) == (0.0, 1.0)
     assert (request.num_images_per_prompt, options.num_images_per_prompt) == (1, 1)
     assert (request.fusion, request.zero_garment) == (True, False)
     assert request.repaint is Repaint.TOUCHED

@@ -248,7 +248,7 @@ def test_every_setting_reaches_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> 
     result = model(
         person, [(garment, "dress"), (SKIRT, "lower")], mask=mask, num_inference_steps=7,
         guidance_scale=3.5, num_images_per_prompt=2, seed=2**64 - 1, scheduler=Scheduler.EULER,
-        height=128, feather=0.0,
+        height=128, feather=0.0, guidance_start=0.25, guidance_end=0.75,
     )  # fmt: skip
     first, *others = asked
     assert [request.category for request in asked] == [Category.DRESS, *[Category.LOWER] * 2]
@@ -256,6 +256,7 @@ def test_every_setting_reaches_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> 
     assert [request.seed for request in asked] == [2**64 - 1, 2**64 - 1, 0]
     for request in asked:
         assert (request.num_inference_steps, request.guidance_scale) == (7, 3.5)
+        assert (request.guidance_start, request.guidance_end) == (0.25, 0.75)
         assert request.scheduler is Scheduler.EULER
         assert request.person.shape == (128, 96, 3)
         assert request.mask.dtype == bool and request.mask[51:89, 31:69].all()

@@ -1,0 +1,142 @@
+"""`TryOn` and its pipeline, with everything kept that is made of a person or a garment alone.
+
+Of P persons and G garments the parser, the pose network and the VAE on the whole person run P
+times, CLIP, the VAE on the garment and the outfitting UNet G times; for each pair only the masked
+person is encoded, once for each mask that is another. Keys are made from the pictures' pixels, so
+it does not matter where a picture came from.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from catalogue.cache import Cache, key_of
+from ootd_core.categories import Variant
+from ootd_core.checkpoints.networks import Networks
+from ootd_core.latents import binary_mask
+from ootd_core.masks.agnostic import AgnosticMask
+from ootd_core.pipeline import TryOnPipeline
+from ootd_core.request import TryOnRequest
+from ootd_core.sampling import is_guided
+from tryon.perception import PersonNetworks
+from tryon.preparation import Keypoints, LabelMap
+from tryon.try_on import TryOn
+
+
+class WarmPersonNetworks(PersonNetworks):
+    """Sees a picture once."""
+
+    def __init__(
+        self, folder: Path, variant: Variant, *, device: str, cache: Cache, stamp: str
+    ) -> None:
+        super().__init__(folder, variant, device=device)
+        self._cache = cache
+        self._stamp = stamp
+
+    def labels(self, person: NDArray[np.uint8]) -> LabelMap:
+        """As that of PersonNetworks."""
+
+        def see() -> dict[str, Tensor]:
+            seen = super(WarmPersonNetworks, self).labels(person)
+            return {"labels": torch.from_numpy(np.array(seen))}
+
+        entry = self._cache.once("labels", key_of(self._stamp, person), see)
+        return entry["labels"].numpy()
+
+    def people(self, person: NDArray[np.uint8]) -> list[Keypoints]:
+        """As that of PersonNetworks."""
+
+        def see() -> dict[str, Tensor]:
+            found = super(WarmPersonNetworks, self).people(person)
+            joints = np.stack(found) if found else np.zeros((0, 18, 3))
+            return {"people": torch.from_numpy(joints)}
+
+        entry = self._cache.once("people", key_of(self._stamp, person), see)
+        return list(entry["people"].numpy())
+
+
+class WarmTryOn(TryOn):
+    """A `TryOn` that sees a person, and draws a mask, once."""
+
+    cache: Cache
+    stamp: str
+
+    @cached_property
+    def person_networks(self) -> PersonNetworks:
+        """The human parser and the pose network."""
+        return WarmPersonNetworks(
+            self.folder, self.variant, device=str(self.device), cache=self.cache, stamp=self.stamp
+        )
+
+    def _mask(self, *arguments: Any, **named: Any) -> AgnosticMask:
+        def draw() -> dict[str, Tensor]:
+            drawn = super(WarmTryOn, self)._mask(*arguments, **named)
+            said = json.dumps([drawn.missing, drawn.warnings]).encode()
+            return {
+                "mask": torch.from_numpy(drawn.mask.copy()),
+                "new_garment": torch.from_numpy(drawn.new_garment.copy()),
+                "said": torch.tensor(list(said), dtype=torch.uint8),
+            }
+
+        entry = self.cache.once("mask", key_of(self.variant, arguments, named), draw)
+        missing, warnings = map(tuple, json.loads(entry["said"].numpy().tobytes()))
+        return AgnosticMask(
+            mask=entry["mask"].numpy(),
+            new_garment=entry["new_garment"].numpy(),
+            missing=missing,
+            warnings=warnings,
+        )
+
+
+class WarmPipeline(TryOnPipeline):
+    """A pipeline that encodes a picture once."""
+
+    def __init__(self, networks: Networks, cache: Cache, stamp: str) -> None:
+        super().__init__(networks)
+        self._cache = cache
+        self._stamp = stamp
+
+    def encode_prompt(self, request: TryOnRequest) -> Tensor:
+        """As that of TryOnPipeline."""
+        encode = super().encode_prompt
+        return self._once("prompt", (request.garment, request.category), lambda: encode(request))
+
+    def encode_garment(self, request: TryOnRequest) -> Tensor:
+        """As that of TryOnPipeline."""
+        encode = super().encode_garment
+        return self._once("garment", (request.garment,), lambda: encode(request))
+
+    def record_garment(self, request: TryOnRequest, prompt: Tensor) -> list[Tensor]:
+        """As that of TryOnPipeline."""
+        record = super().record_garment
+        guided = is_guided(request.guidance_scale)
+        key = key_of(self._stamp, request.garment, request.category, guided, request.zero_garment)
+
+        def read() -> dict[str, Tensor]:
+            return {f"{i:02}": each for i, each in enumerate(record(request, prompt))}
+
+        entry = self._cache.once("features", key, read)
+        return [entry[name].to(self.networks.device) for name in sorted(entry)]
+
+    def encode_agnostic(self, request: TryOnRequest) -> Tensor:
+        """As that of TryOnPipeline."""
+        encode, mask = super().encode_agnostic, binary_mask(request.mask)
+        return self._once("agnostic", (request.person, mask), lambda: encode(request))
+
+    def encode_original(self, request: TryOnRequest) -> Tensor:
+        """As that of TryOnPipeline."""
+        encode = super().encode_original
+        return self._once("person", (request.person,), lambda: encode(request))
+
+    def _once(self, kind: str, made_from: tuple[object, ...], make: Any) -> Tensor:
+        key = key_of(self._stamp, made_from)
+        entry = self._cache.once(kind, key, lambda: {"value": make()})
+        return entry["value"].to(self.networks.device)

@@ -1,0 +1,386 @@
+"""`python -m cli batch`: a whole catalogue, and `batch check`, which reads all of it first.
+
+Run again, it does only what is missing. The pictures lie under their content address below
+`--out`; `ledger/` says which row is which, `failures.jsonl` what went wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalogue.engine import Engine, Finished, RowState, WorkerSettings
+from catalogue.ledger import FAILURES, line_of
+from catalogue.local import LocalEngine
+from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, read_manifest
+from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
+from catalogue.results import Results
+from catalogue.run import Summary, only_failed, run_plan
+from catalogue.storage import is_remote, remove_leftovers
+from cli.progress import Progress
+from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
+from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
+from ootd_core.checkpoints.networks import DTYPES, choose_device
+from ootd_core.checkpoints.whole_files import check_target
+from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.new_garment import MaskLength, MaskSleeves
+from ootd_core.sampling import Scheduler
+from tryon.options import TryOnOptions
+from tryon.preparation import FitChoice
+
+if TYPE_CHECKING:
+    from catalogue.check import Review
+
+INTERRUPTED = 128 + 2
+GIB = 2**30
+CACHE = "cache"
+
+batch_app = typer.Typer(
+    help="Dress a whole catalogue; run again, it does only what is missing.", rich_markup_mode=None
+)
+
+ManifestOption = Annotated[
+    str | None, typer.Option("--manifest", help="CSV, JSONL or Parquet; path or address")
+]
+PersonsOption = Annotated[str | None, typer.Option(help="instead: folder of persons' pictures")]
+GarmentsOption = Annotated[str | None, typer.Option(help="and folder of garments' pictures")]
+CategoryOption = Annotated[Category | None, typer.Option(help="of all garments in the folder")]
+PairsOption = Annotated[
+    Pairing, typer.Option(help="of the folders: by the order of names, or all with all")
+]
+ModelOption = Annotated[Path, typer.Option(help="model folder; the mini by default")]
+VariantOption = Annotated[
+    Variant, typer.Option(help="hd: half body, upper garments; dc: full body")
+]
+StepsOption = Annotated[int, typer.Option(min=1, help="sampling steps of each garment")]
+GuidanceOption = Annotated[float, typer.Option(help="garment's strength, 1 to 5; 1 is without")]
+StartOption = Annotated[float, typer.Option(help="share of the steps before which there is none")]
+EndOption = Annotated[float, typer.Option(help="share of the steps from which on there is none")]
+SeedOption = Annotated[int, typer.Option(help="of the noise, of rows that name none")]
+SamplerOption = Annotated[Scheduler, typer.Option(help="how the noise is taken away")]
+SamplesOption = Annotated[int, typer.Option(min=1, help="pictures to make of a row")]
+MaskModeOption = Annotated[MaskMode, typer.Option(help="how the mask is drawn")]
+LengthOption = Annotated[
+    MaskLength, typer.Option(help="where the new garments end; auto: by their pictures")
+]
+SleevesOption = Annotated[
+    MaskSleeves, typer.Option(help="how long their sleeves are; auto: by their pictures")
+]
+GrowOption = Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")]
+FitOption = Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")]
+FeatherOption = Annotated[float, typer.Option(min=0, help="width of the seam in pixels")]
+HeightOption = Annotated[
+    int | None, typer.Option(help="of the networks' picture, a multiple of 32")
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto takes all GPUs; or cpu, cuda:0,cuda:1 ...: one process each")
+]
+DtypeOption = Annotated[str, typer.Option(help="fp32, fp16 or bf16")]
+
+
+@batch_app.callback(invoke_without_command=True)
+def batch_command(
+    context: typer.Context,
+    out: Annotated[str | None, typer.Option(help="folder or address of the results")] = None,
+    manifest: ManifestOption = None,
+    persons: PersonsOption = None,
+    garments: GarmentsOption = None,
+    category: CategoryOption = None,
+    pairs: PairsOption = Pairing.PRODUCT,
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: the i-th of n parts, for a job scheduler of your own")
+    ] = None,
+    only_failures: Annotated[
+        bool, typer.Option("--only-failures", help="only rows that failed before")
+    ] = False,
+    batch: Annotated[str, typer.Option(help="rows in one forward; auto: what fits")] = "auto",
+    image_format: Annotated[
+        str, typer.Option("--format", help="ending of the pictures: png, jpg, webp ...")
+    ] = "png",
+    quality: Annotated[
+        int | None, typer.Option(help="1 to 100, of JPEG (default 95) and WebP")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="folder of what is made once; default: cache in --out")
+    ] = None,
+    cache_memory: Annotated[float, typer.Option(min=0, help="its bound in memory, GiB")] = 2.0,
+    cache_disk: Annotated[float, typer.Option(min=0, help="its bound on disk, GiB")] = 10.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no bar and no summary")] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="a line of JSON for each row, on standard output")
+    ] = False,
+    model: ModelOption = MINI_CHECKPOINT,
+    variant: VariantOption = Variant.FULL_BODY,
+    steps: StepsOption = 20,
+    guidance: GuidanceOption = 2.0,
+    guidance_start: StartOption = 0.0,
+    guidance_end: EndOption = 1.0,
+    seed: SeedOption = 0,
+    sampler: SamplerOption = Scheduler.UNIPC,
+    samples: SamplesOption = 1,
+    mask_mode: MaskModeOption = MaskMode.AUTO,
+    mask_length: LengthOption = MaskLength.AUTO,
+    mask_sleeves: SleevesOption = MaskSleeves.AUTO,
+    grow: GrowOption = 0,
+    fit: FitOption = FitChoice.AUTO,
+    feather: FeatherOption = 2.0,
+    height: HeightOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "fp32",
+    lora: Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")] = None,
+) -> None:
+    """Dress a whole catalogue; run again, it does only what is missing."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise ValueError("Say where the results go: --out FOLDER.")
+    results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
+    if not is_remote(out):
+        check_target(Path(out, FAILURES))
+    at_once, dtype, devices = _batch(batch), _dtype(dtype), _devices(device)
+    options = TryOnOptions(
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        guidance_start=guidance_start,
+        guidance_end=guidance_end,
+        num_images_per_prompt=samples,
+        seed=seed,
+        scheduler=sampler,
+        mask_mode=mask_mode,
+        mask_length=mask_length,
+        mask_sleeves=mask_sleeves,
+        mask_grow=grow,
+        feather=feather,
+        fit=fit,
+        height=height,
+    )
+    rows = _manifest(manifest, persons, garments, category, pairs, options, variant).checked()
+    if shard is not None:
+        rows = shard_of(rows, shard)
+    if only_failures:
+        rows = only_failed(rows, out)
+        if not rows and not quiet:
+            typer.echo("No row failed before: there is nothing to do.", err=True)
+    if cache is None and not is_remote(out):
+        cache = Path(out, CACHE)
+    settings = WorkerSettings(
+        model=model,
+        variant=variant,
+        weights=_weights(model, variant, lora, rows, cache),
+        out=out,
+        dtype=dtype,
+        lora=lora,
+        device=devices[0],
+        batch=at_once,
+        ending=results.ending,
+        quality=quality,
+        cache=cache,
+        cache_memory=int(cache_memory * GIB),
+        cache_disk=int(cache_disk * GIB),
+    )
+    remove_leftovers(out)
+    with Progress("file", title="reading", silent=quiet) as bar:
+        plan = make_plan(rows, settings, results, bar.to)
+    engine = LocalEngine(settings, devices)
+    summary = _run(plan, engine, results, quiet=quiet, json_lines=json_lines)
+    if not quiet:
+        typer.echo(_said(summary, plan, out), err=True)
+    if summary.stopped:
+        raise typer.Exit(INTERRUPTED)
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@batch_app.command("check")
+def check_command(
+    manifest: ManifestOption = None,
+    persons: PersonsOption = None,
+    garments: GarmentsOption = None,
+    category: CategoryOption = None,
+    pairs: PairsOption = Pairing.PRODUCT,
+    no_estimate: Annotated[
+        bool, typer.Option("--no-estimate", help="dress no row to measure time and space")
+    ] = False,
+    model: ModelOption = MINI_CHECKPOINT,
+    variant: VariantOption = Variant.FULL_BODY,
+    steps: StepsOption = 20,
+    guidance: GuidanceOption = 2.0,
+    guidance_start: StartOption = 0.0,
+    guidance_end: EndOption = 1.0,
+    samples: SamplesOption = 1,
+    height: HeightOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "fp32",
+) -> None:
+    """Read a whole catalogue and name every fault; exit code 1 if there is one."""
+    options = TryOnOptions(
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        guidance_start=guidance_start,
+        guidance_end=guidance_end,
+        num_images_per_prompt=samples,
+        height=height,
+    )
+    from catalogue.check import estimate, review
+
+    rows = _manifest(manifest, persons, garments, category, pairs, options, variant)
+    devices = _devices(device)
+    with Progress("file", title="check") as bar:
+        found, good = review(rows, bar.to)
+    if good and not no_estimate:
+        settings = WorkerSettings(
+            model=model,
+            variant=variant,
+            weights="none",
+            out="",
+            dtype=_dtype(dtype),
+            device=devices[0],
+        )
+        try:
+            estimate(good, settings, found)
+        except ValueError as error:
+            typer.echo(f"No estimate: {error}")
+    for fault in found.faults:
+        typer.echo(str(fault))
+    for number, earlier in found.duplicates:
+        typer.echo(f"Row {number}: asks for the same as row {earlier}.")
+    for line in _counts(found, len(good), len(devices)):
+        typer.echo(line)
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def _counts(found: Review, good: int, workers: int) -> list[str]:
+    lines = [
+        f"{good:,} of {found.rows:,} rows can be dressed: {found.persons:,} persons, "
+        f"{found.garments:,} garments, {found.runs:,} runs."
+    ]
+    if found.seconds is not None and found.bytes is not None:
+        hours = found.seconds * good / workers / 3600
+        lines.append(
+            f"About {hours:.1f} hours at {found.seconds:.1f} s a row on {workers} "
+            f"device{'s' if workers > 1 else ''}, less for what is made once; "
+            f"{found.bytes * good / GIB:.2f} GiB of results. Measured on the first good row."
+        )
+    return lines
+
+
+def _manifest(
+    manifest: str | None,
+    persons: str | None,
+    garments: str | None,
+    category: Category | None,
+    pairs: Pairing,
+    options: TryOnOptions,
+    variant: Variant,
+) -> Manifest:
+    folders = {"--persons": persons, "--garments": garments, "--category": category}
+    given = [name for name, value in folders.items() if value is not None]
+    if manifest is not None and not given:
+        return read_manifest(manifest, options, variant)
+    if manifest is None and persons and garments and category:
+        return pair_folders(persons, garments, category, pairs, options, variant)
+    if manifest is not None:
+        raise ValueError(f"A manifest names all pictures: give it without {', '.join(given)}.")
+    raise ValueError(
+        "Name the pictures: --manifest FILE, or --persons FOLDER --garments FOLDER --category NAME."
+    )
+
+
+def _devices(names: str) -> list[str]:
+    """The devices to use. Raises ValueError for one that is not here."""
+    if names == "auto":
+        import torch
+
+        found = choose_device("auto")
+        count = torch.cuda.device_count() if found == "cuda" else 1
+        return [found] if count == 1 else [f"{found}:{index}" for index in range(count)]
+    return [choose_device(name.strip()) for name in names.split(",")]
+
+
+def _batch(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"--batch is '{text}', but must be auto or a whole number from 1.")
+    return int(text)
+
+
+def _dtype(name: str) -> str:
+    if name not in DTYPES:
+        raise ValueError(f"dtype is '{name}', but must be one of {', '.join(DTYPES)}.")
+    return name
+
+
+def _weights(
+    model: Path, variant: Variant, lora: Path | None, rows: list[ManifestRow], cache: Path | None
+) -> str:
+    """The stamp of the networks, which are looked for and checked."""
+    verify(locate(model, variant))
+    if any(row.mask is None for row in rows):
+        locate_preprocessors(model)
+    return weights_stamp(model, variant, lora, cache)
+
+
+def _run(plan: Plan, engine: Engine, results: Results, *, quiet: bool, json_lines: bool) -> Summary:
+    failed = 0
+    with (
+        _stopped_by_ctrl_c() as stop,
+        Progress("row", plan.total, title="batch", silent=quiet) as bar,
+    ):
+        bar.begin(len(plan.kept), plan.total)
+
+        def on_finished(finished: Finished, summary: Summary) -> None:
+            nonlocal failed
+            if json_lines:
+                samples = finished.task.row.options.num_images_per_prompt
+                line = line_of(finished, results.files(finished.task.key, samples))
+                print(json.dumps(line, ensure_ascii=False), flush=True)
+            if finished.state is RowState.FAILED:
+                failed = summary.failed
+            bar.to(max(len(plan.kept), summary.rows), note=f"{failed} failed" if failed else "")
+
+        return run_plan(plan, engine, results, stop, on_finished)
+
+
+@contextmanager
+def _stopped_by_ctrl_c() -> Generator[threading.Event]:
+    """Set the event at the first Ctrl-C (or SIGTERM); the second one interrupts at once."""
+    stop = threading.Event()
+    signals = [signal.SIGINT, signal.SIGTERM]
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        said = b"\nEnding after the rows that are under way; again to end at once.\n"
+        os.write(sys.stderr.fileno(), said)
+
+    before = {number: signal.signal(number, on_signal) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _said(summary: Summary, plan: Plan, out: str) -> str:
+    """What a run has come to, and how to go on."""
+    text = f"{summary.done:,} rows done, {summary.kept:,} there before, {summary.failed:,} failed"
+    if summary.stopped:
+        left = plan.total - summary.rows
+        text += f", {left:,} left: the same command goes on where this one stopped"
+    text += f". Results in {out}."
+    if summary.failures:
+        text += f" {FAILURES} there says what went wrong; --only-failures tries those rows again."
+    return text

@@ -1,0 +1,244 @@
+"""`batch` as a user meets it: a catalogue dressed, checked, stopped, killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from catalogue.ledger import read_ledger
+from ootd_core.images.files import load_image
+from tests.catalogue.drawn_catalogue import small_catalogue, small_pictures, write_manifest
+from tests.cli.test_tryon import run
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = ("--steps", "1", "--height", "64", "--device", "cpu", "--feather", "0")
+
+
+def batch(monkeypatch: pytest.MonkeyPatch, manifest: Path, out: Path | str, *more: str) -> int:
+    return run(monkeypatch, "batch", "--manifest", manifest, "--out", str(out), *QUICK, *more)
+
+
+def test_a_catalogue_is_dressed_and_then_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 3, 1), tmp_path / "out"
+    person = tmp_path / "in/persons/person01.png"
+    good = person.read_bytes()
+    person.write_bytes(b"no picture")
+    assert batch(monkeypatch, manifest, out, "--json-lines") == 1
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert {line["name"]: line["state"] for line in lines} == {
+        "p0g0": "done", "p1g0": "failed", "p2g0": "done",
+    }  # fmt: skip
+    for line in lines:
+        if line["state"] == "done":
+            (file,) = line["files"]
+            assert load_image(out / file).shape == (64, 48, 3)
+    assert "2 rows done, 0 there before, 1 failed." in said.err
+    assert "failures.jsonl there says what went wrong" in said.err
+    (failure,) = (out / "failures.jsonl").read_text().splitlines()
+    assert json.loads(failure)["name"] == "p1g0"
+    person.write_bytes(good)
+    assert batch(monkeypatch, manifest, out, "--only-failures") == 0
+    assert "1 rows done, 0 there before, 0 failed." in capsys.readouterr().err
+    assert batch(monkeypatch, manifest, out, "--quiet") == 0
+    said = capsys.readouterr()
+    assert said.out == said.err == ""
+    assert batch(monkeypatch, manifest, out, "--only-failures") == 0
+    assert "No row failed before" in capsys.readouterr().err
+    assert batch(monkeypatch, manifest, out, "--seed", "1") == 0
+    assert "0 rows done, 3 there before" in capsys.readouterr().err, "each row names its seed"
+
+
+def test_shards_do_it_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people, clothes = tmp_path / "p", tmp_path / "g"
+    small_pictures(people, 2, "person")
+    small_pictures(clothes, 2, "garment")
+    masks = small_catalogue(tmp_path / "in")
+    for shard in ("1/2", "2/2"):
+        assert batch(monkeypatch, masks, tmp_path / "out", "--shard", shard, "--batch", "2") == 0
+        assert "2 rows done, 0 there before" in capsys.readouterr().err
+    assert batch(monkeypatch, masks, tmp_path / "out") == 0
+    assert "0 rows done, 4 there before" in capsys.readouterr().err
+    folders = ["--persons", str(people), "--garments", str(clothes), "--category", "dress"]
+    code = run(monkeypatch, "batch", "check", *folders, "--no-estimate", *QUICK[:6])
+    assert code == 0
+    said = capsys.readouterr().out
+    assert "4 of 4 rows can be dressed: 2 persons, 2 garments, 4 runs." in said
+
+
+def test_a_store_holds_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    manifest = small_catalogue(tmp_path / "in", 1, 1)
+    text = manifest.read_text()
+    for path in (tmp_path / "in").rglob("*.png"):
+        name = f"memory://shop/{path.name}"
+        store.pipe_file(f"/shop/{path.name}", path.read_bytes())
+        text = text.replace(str(path), name)
+    store.pipe_file("/shop/manifest.jsonl", text.encode())
+    address, out = "memory://shop/manifest.jsonl", "memory://shop/out"
+    for expected in ("1 rows done, 0 there before", "0 rows done, 1 there before"):
+        code = run(monkeypatch, "batch", "--manifest", address, "--out", out, *QUICK)
+        assert code == 0
+        assert expected in capsys.readouterr().err
+    (line,) = read_ledger(out)
+    assert store.exists(f"/shop/out/{line['files'][0]}")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--out", "{out}"), "Name the pictures: --manifest FILE, or --persons"),
+        (("--manifest", "{in}/manifest.jsonl"), "Say where the results go: --out FOLDER"),
+        (("--manifest", "{in}/none.csv", "--out", "{out}"), "There is no file at"),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--persons", "x"),
+            "A manifest names all pictures: give it without --persons",
+        ),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--batch", "0"),
+            "--batch is '0', but must be auto or a whole number",
+        ),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--shard", "3/2"),
+            "The shard is '3/2'",
+        ),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--format", "doc"),
+            "has the ending .doc",
+        ),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--steps", "2000"),
+            "num_inference_steps is 2000",
+        ),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--model", "{in}"),
+            "{in}",
+        ),
+        (("--manifest", "{in}/bad.jsonl", "--out", "{out}"), "Row 1: category is 'hat'"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_done_is_refused_before_the_work(
+    words: tuple[str, ...],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"in": str(tmp_path / "in"), "out": str(tmp_path / "out")}
+    small_catalogue(tmp_path / "in", 1, 1)
+    row = {"person": "p.png", "garment": "g.png", "category": "hat"}
+    write_manifest(tmp_path / "in" / "bad.jsonl", [row])
+    given = [word.format(**places) for word in words]
+    assert run(monkeypatch, "batch", *given, "--device", "cpu") == 2
+    said = capsys.readouterr().err
+    assert said.count("Error") == 1 and sentence.format(**places) in said, said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_check_names_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = small_catalogue(tmp_path, 3, 2)
+    (tmp_path / "persons/person02.png").write_bytes(b"no picture")
+    rows: list[dict[str, Any]] = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows += [rows[0] | {"name": "again"}, rows[0] | {"category": "hat"}]
+    write_manifest(manifest, rows)
+    code = run(
+        monkeypatch, "batch", "check", "--manifest", manifest, "--steps", "1", "--height", "64",
+        "--device", "cpu", "--samples", "2",
+    )  # fmt: skip
+    assert code == 1
+    *faults, counts, cost = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in faults] == ["Row 5", "Row 6", "Row 8", "Row 7"]
+    assert "person02.png is not an image" in faults[0]
+    assert faults[2].startswith("Row 8: category is 'hat'")
+    assert faults[3] == "Row 7: asks for the same as row 1."
+    assert counts == "4 of 8 rows can be dressed: 2 persons, 2 garments, 8 runs."
+    assert cost.startswith("About 0.0 hours at ") and "GiB of results" in cost
+
+
+def started(manifest: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
+    words = ["batch", "--manifest", str(manifest), "--out", str(out), *QUICK, *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", *words],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+    )
+
+
+def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int) -> None:
+    deadline = time.monotonic() + 300
+    while len(list(out.glob("results/*/*.png"))) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_killed_five_times_it_ends_with_every_row_once(tmp_path: Path) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 5, 4), tmp_path / "out"
+    (tmp_path / "in/persons/person03.png").write_bytes(b"no picture")
+    random = np.random.default_rng(1)
+    for _ in range(5):
+        there = len(list(out.glob("results/*/*.png")))
+        process = started(manifest, out, "--batch", str(random.integers(1, 4)))
+        wait_for_results(process, out, there + int(random.integers(1, 3)))
+        time.sleep(float(random.uniform(0, 0.1)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for path in out.glob("results/*/*.png"):
+            assert load_image(path).shape == (64, 48, 3), "no half file"
+    process = started(manifest, out)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 1, said
+    good = {f"p{p}g{g}" for p in (0, 1, 2, 4) for g in range(4)}
+    lines = list(read_ledger(str(out)))
+    done = Counter(line["name"] for line in lines if line["state"] == "done")
+    last = {line["name"]: line["state"] for line in lines}
+    assert {name for name, state in last.items() if state != "failed"} == good
+    assert set(done.values()) <= {1} and set(done) <= good, "none is done after it was recorded"
+    assert len(list(out.glob("results/*/*.png"))) == len(good)
+    failures = [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
+    assert [line["name"] for line in failures] == [f"p3g{g}" for g in range(4)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is no signal to a single process there")
+def test_ctrl_c_ends_after_the_rows_under_way_and_twice_at_once(tmp_path: Path) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 4, 5), tmp_path / "out"
+    process = started(manifest, out, "--batch", "1")
+    wait_for_results(process, out, 1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130
+    text = said.decode()
+    assert "Ending after the rows that are under way; again to end at once." in text
+    assert "left: the same command goes on where this one stopped" in text
+    results = len(list(out.glob("results/*/*.png")))
+    assert 1 <= results < 20
+    assert len([line for line in read_ledger(str(out)) if line["state"] == "done"]) == results
+    process = started(manifest, out, "--batch", "1")
+    wait_for_results(process, out, results + 1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130 and "Traceback" not in said.decode()

@@ -31,7 +31,7 @@ PADDING_STEP = 3.0  # levels between a band of padding and the ground beside it
 MIN_SHARE, MAX_SHARE = 0.02, 0.90  # of the picture, that garments take
 SMALL_PIECE = 0.04  # of the largest piece: smaller ones are labels, hooks or specks
 THREAD = 0.006  # of the height: thinner lines are no cloth
-CUT_OFF = 0.25  # of a side of the picture, covered by the garment: it goes on outside
+CUT_OFF = 0.06  # of the first or last row, covered by the garment: it goes on outside
 
 
 class ShapeUnknown(ValueError):  # noqa: N818 - a reason, not a failure of the program

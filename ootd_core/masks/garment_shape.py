@@ -35,8 +35,9 @@ WITHOUT_SHOULDERS = 0.2  # the same of a bandeau or an off-shoulder top, which b
 WAISTBAND = 0.8
 CROPPED = 1.45  # length over width: a shorter top is cropped, or sleeves hide how narrow it is
 CROPPED_HEM = 1.0  # where such a top may reach, whatever its proportions
+LONGEST_UPPER = 1.75  # a level: what is longer is no upper garment alone, but somebody wearing it
 HEMS = {
-    Category.UPPER: (0.75, 1.9),
+    Category.UPPER: (0.75, LONGEST_UPPER),
     Category.DRESS: (1.35, ANKLES),
     Category.LOWER: (1.2, ANKLES),
 }
@@ -76,7 +77,7 @@ def garment_shape(outline: BoolMask, category: Category) -> GarmentShape:
     """Measure an outline as `garment_outline` gives it, bool [h, w], cropped to the garment.
 
     Raises:
-        ShapeUnknown: it is too small or too thin to be measured.
+        ShapeUnknown: it is too small or too thin to be measured, or it is a person's.
     """
     if outline.shape[0] < 24 or outline.shape[1] < 8:
         raise ShapeUnknown("its picture is too small")
@@ -112,9 +113,13 @@ def _with_torso(outline: BoolMask, category: Category) -> GarmentShape:
     top = COLLAR
     if category is Category.DRESS and _begins_wide(edges, chest):
         top = WITHOUT_SHOULDERS
+    if category is Category.DRESS and _shows_legs(edges, axis, chest):
+        raise ShapeUnknown("it ends in two legs, as if somebody wore it")
     sleeve, sleeve_half_width = _sleeves(outline, axis, chest, first, last, underarm, torso)
     lowest, highest = HEMS[category]
     hem = top + height / torso
+    if category is Category.UPPER and hem > LONGEST_UPPER:
+        raise ShapeUnknown("it is longer than upper garments are, as if somebody wore it")
     if category is Category.UPPER and height < CROPPED * waist:
         hem = max(hem, CROPPED_HEM)
     half_widths = np.where(np.arange(height) < underarm, chest / 2, widths / 2) / torso
@@ -194,6 +199,16 @@ def _begins_wide(outline: BoolMask, chest: float) -> bool:
     columns = np.flatnonzero(row)
     wide = len(columns) > 0 and columns[-1] + 1 - columns[0] >= BARE_SHOULDERS * chest
     return bool(wide and row[columns[0] : columns[-1] + 1].all())
+
+
+def _shows_legs(outline: BoolMask, axis: float, chest: float) -> bool:
+    """Whether what begins at the shoulders ends in two legs."""
+    height, width = outline.shape
+    low = outline[round(0.9 * height) : round(0.97 * height)]
+    columns = np.abs(np.arange(width) + 0.5 - axis)
+    between = low[:, columns < 0.04 * chest]
+    beside = low[:, (columns > 0.1 * chest) & (columns < 0.45 * chest)]
+    return bool(between.mean() < 0.2 and beside.mean() > 0.2)
 
 
 def _underarm(widths: NDArray[np.float64], waist_row: int) -> int:

@@ -193,8 +193,14 @@ def check_the_mask_knows_the_new_garment(inside: Inside) -> str:
 
 def check_a_mask_of_the_old_garment_needs_no_parser(inside: Inside) -> None:
     person, _, garment = inside.dressed_doll()
-    seen = _seen(inside, person)
-    pose = seen["pose_keypoint"]
+    points = np.zeros((18, 3))
+    points[[1, 2, 3, 4, 5, 6, 7, 8, 11]] = [
+        (96, 70, 1), (70, 72, 1), (52, 110, 1), (80, 150, 1), (122, 72, 1), (140, 110, 1),
+        (150, 160, 1), (80, 170, 1), (112, 170, 1),
+    ]  # fmt: skip
+    people = [{"pose_keypoints_2d": points.ravel().tolist()}]
+    pose = [{"people": people, "canvas_width": 192, "canvas_height": 256}]
+    seen = {"label_map": _seen(inside, person)["label_map"], "pose_keypoint": pose}
     clothes = torch.from_numpy(np.isin(seen["label_map"][0], (4, 7)).astype(np.float32))[None]
     body = torch.from_numpy((seen["label_map"][0] > 0).astype(np.float32))[None]
     by_parser = inside.mask(person, mode="auto", garment=garment, **seen)[0] > 0

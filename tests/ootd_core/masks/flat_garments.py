@@ -48,7 +48,8 @@ def top(
         for side in (-1, 1):
             x = CENTRE + side * (chest / 2 - 14)
             start, end = (x, shoulder + 14), (x + side * along, shoulder + 14 + along)
-            cv2.line(picture, *[tuple(map(int, p)) for p in (start, end)], colour, 30)
+            points = np.array([start, end], np.int32)
+            cv2.polylines(picture, [points], False, colour, 30)
     return picture
 
 

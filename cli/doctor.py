@@ -59,6 +59,11 @@ PACKAGES = (
         costs="human parsing: bring your own mask or label map",
     ),
     Package(
+        module="ai_edge_litert",
+        requirement="ai-edge-litert",
+        costs="BlazePose, which sees people in photographs",
+    ),
+    Package(
         module="diffusers",
         requirement="diffusers",
         costs="try-on and training from the command line (the ComfyUI nodes do without)",

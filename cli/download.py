@@ -5,7 +5,8 @@ right, fetches the rest, resumes what was interrupted (this is why it is not `hf
 which starts a broken file again from zero) and moves a file to its place only when its hash is
 right. What answers in the hub's place (a login page, an error message) is refused at its first
 bytes; a busy server is waited for. HF_ENDPOINT (a mirror), HF_TOKEN and HF_HUB_OFFLINE are
-respected by huggingface_hub, which does all the talking.
+respected by huggingface_hub, which does all the talking. BlazePose comes from the package registry
+instead: `wheel`.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ import typer
 
 from cli.progress import Progress
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import LICENCE_TABLE, WeightFile, files_for
+from ootd_core.checkpoints.catalogue import BLAZEPOSE, LICENCE_TABLE, WeightFile, files_for
 from ootd_core.checkpoints.integrity import damage, imposter
 from ootd_core.checkpoints.whole_files import WriteError, check_target
 
@@ -37,6 +38,12 @@ Answer = TypeVar("Answer")
 
 class NotTheFileError(ValueError):
     """Something else came in a file's place; the message is the whole sentence."""
+
+
+class SeparatePart(StrEnum):
+    """What belongs to no variant and is fetched by its own name."""
+
+    BLAZEPOSE = "blazepose"
 
 
 class FileState(StrEnum):
@@ -113,15 +120,30 @@ def fetch(
 
 def download_command(
     variant: Annotated[
-        list[Variant], typer.Option(help="hd (half body) or dc (full body); give it twice for both")
-    ],
+        list[Variant] | None,
+        typer.Option(help="hd (half body) or dc (full body); give it twice for both"),
+    ] = None,
+    part: Annotated[
+        list[SeparatePart] | None, typer.Option(help="networks that serve every variant")
+    ] = None,
     to: Annotated[Path, typer.Option(help="the model folder")] = Path("checkpoints"),
 ) -> None:
     """Download the published networks into a model folder; interrupted, it resumes."""
-    check_target(to / files_for(variant[0])[0].path)
-    for what, licences in LICENCE_TABLE[1:]:
-        typer.echo(f"{what}: {', '.join(licence.name for licence in licences)}")
-    download(variant, to)
+    from cli.wheel import fetch_packed  # builds on this module
+
+    if not variant and not part:
+        raise ValueError(
+            f"Say what to download: --variant {' or '.join(Variant)} for a try-on, or --part "
+            f"{' or '.join(SeparatePart)} for people in photographs."
+        )
+    if part:
+        typer.echo(f"BlazePose (MediaPipe): {BLAZEPOSE.licence.name}")
+        fetch_packed(BLAZEPOSE, to)
+    if variant:
+        check_target(to / files_for(variant[0])[0].path)
+        for what, licences in LICENCE_TABLE[1:]:
+            typer.echo(f"{what}: {', '.join(licence.name for licence in licences)}")
+        download(variant, to)
     typer.echo(f"Complete: {to}")
 
 

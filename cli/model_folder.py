@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.blazepose import blazepose_command, find_blazepose
 from ootd_core.checkpoints.catalogue import (
     MINI_CHECKPOINT,
     UNET_FOLDERS,
@@ -23,6 +24,7 @@ from ootd_core.checkpoints.catalogue import (
     step_folder,
     stranger_for,
 )
+from ootd_core.checkpoints.integrity import damage
 from ootd_core.checkpoints.verification import fault_of
 
 
@@ -53,6 +55,7 @@ def examine(folder: Path) -> list[Finding]:
     findings = [
         _shared_part(folder, part, variants[0]) for part in Part if part not in UNET_FOLDERS
     ]
+    findings.append(_blazepose(folder))
     for variant in Variant:
         if variant in variants:
             findings += [_unet(folder, part, variant) for part in UNET_FOLDERS]
@@ -69,6 +72,21 @@ def examine(folder: Path) -> list[Finding]:
 
 def _shared_part(folder: Path, part: Part, variant: Variant) -> Finding:
     return _state(folder, part, variant) or Finding(subject=part, state=State.GOOD, text="whole")
+
+
+def _blazepose(folder: Path) -> Finding:
+    found = find_blazepose(folder)
+    if found is None:
+        text = (
+            "not here: nothing needs it but --pose-network blazepose, for people in photographs; "
+            f"get it with {blazepose_command(folder)}"
+        )
+        return Finding(subject="BlazePose", state=State.NOTE, text=text)
+    wrong = [f"{path} {text}" for path in found if (text := damage(path)) is not None]
+    if wrong:
+        text = f"{wrong[0]}; replace it with {blazepose_command(found[0].parent.parent)}"
+        return Finding(subject="BlazePose", state=State.BAD, text=text)
+    return Finding(subject="BlazePose", state=State.GOOD, text=f"whole ({found[0].parent})")
 
 
 def _unet(folder: Path, part: Part, variant: Variant) -> Finding:

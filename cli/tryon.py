@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
+from PIL import Image
 from torch import Tensor
 
 from cli.progress import Progress
@@ -19,18 +22,20 @@ from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Scheduler
 from openpose import load_people
 from tryon import TryOn, TryOnOptions
+from tryon.perception import PoseNetwork
 from tryon.preparation import FitChoice
 
 
 def tryon_command(
     person: Annotated[Path, typer.Option(help="picture of the person")],
-    garment: Annotated[
-        list[Path], typer.Option(help="picture of the garment, lying flat; repeat for an outfit")
-    ],
     category: Annotated[
         list[Category], typer.Option(help="what the garment is; one for each --garment")
     ],
     out: Annotated[Path, typer.Option(help="picture to write; several samples get -1, -2, ...")],
+    garment: Annotated[
+        list[Path] | None,
+        typer.Option(help="picture of the garment, lying flat; repeat for an outfit"),
+    ] = None,
     model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = (
         MINI_CHECKPOINT
     ),
@@ -63,6 +68,17 @@ def tryon_command(
     person_index: Annotated[
         int, typer.Option(min=0, help="of several people: 0 is the most prominent one")
     ] = 0,
+    pose_network: Annotated[
+        PoseNetwork,
+        typer.Option(
+            help="what finds people: openpose is the model folder's own, blazepose is for "
+            "photographs; auto takes the folder's unless it lacks parser or pose network"
+        ),
+    ] = PoseNetwork.AUTO,
+    only_mask: Annotated[
+        bool,
+        typer.Option("--only-mask", help="write the mask alone to --out, for any inpainting model"),
+    ] = False,
     mask_out: Annotated[Path | None, typer.Option(help="also write the mask as a picture")] = None,
     fit: Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")] = (
         FitChoice.AUTO
@@ -85,7 +101,13 @@ def tryon_command(
     """Dress a person in a garment."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
-    if len(garment) != len(category):
+    garment = garment or []
+    if only_mask and (mask is not None or mask_out is not None or samples != 1):
+        raise ValueError(
+            "--only-mask makes one mask of the person and no picture: leave --mask, --mask-out and "
+            "--samples out."
+        )
+    if len(garment) != len(category) and (garment or not only_mask):
         raise ValueError(
             f"There are {len(garment)} garments and {len(category)} categories: give one "
             "--category for each --garment, in the same order."
@@ -117,7 +139,18 @@ def tryon_command(
     if keypoints is not None:
         found = load_people(keypoints, height=picture.shape[0], width=picture.shape[1])
         people = [each.keypoints for each in found]
-    tryon = TryOn.from_pretrained(model, variant).to(choose_device(device), DTYPES[dtype])
+    tryon = TryOn.from_pretrained(
+        model, variant, pose_network=pose_network, only_masks=only_mask
+    ).to(choose_device(device), DTYPES[dtype])
+    if only_mask:
+        masks = [
+            tryon.mask(picture, each, garment=flat, options=options, people=people)
+            for each, flat in zip(category, garment or [None] * len(category), strict=True)
+        ]
+        union = np.maximum.reduce([np.asarray(each.mask) for each in masks])
+        save_image(out, Image.fromarray(union), quality=quality)
+        _report([out], [warning for each in masks for warning in each.warnings])
+        return
     if lora is not None:
         tryon.load_lora(lora)
     with Progress("step", title="tryon") as bar:
@@ -138,7 +171,11 @@ def tryon_command(
         save_image(path, image, quality=quality)
     if mask_out is not None:
         save_image(mask_out, result.mask, quality=quality)
-    for warning in result.warnings:
+    _report(outs, result.warnings)
+
+
+def _report(paths: Iterable[Path], warnings: Iterable[str]) -> None:
+    for warning in dict.fromkeys(warnings):
         typer.echo(f"Warning: {warning}", err=True)
-    for path in outs:
+    for path in paths:
         typer.echo(path)

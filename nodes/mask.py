@@ -19,6 +19,7 @@ from ..ootd_core.masks.labels import Label
 from ..ootd_core.masks.morphology import BoolMask, SoftMask, feather_mask
 from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ..ootd_core.masks.old_garment import label_map_of_old_garment
+from ..ootd_core.masks.person_region import person_region_mask
 from ..ootd_core.requirements import require
 from ..tryon.preparation import ChosenPerson, choose_person
 from .fit import person_index_input
@@ -44,6 +45,7 @@ KEEPABLE = {
 """Beside face, hat, glasses, shoes, bag and hands, which always stay."""
 OLD_GARMENT = "old garment"
 USES = ("replace", "add", "remove", OLD_GARMENT)
+NO_LABELS = "keep_hair, keep_arms, keep_legs and keep_scarf need a label map, and were passed over."
 
 
 def length_input() -> io.Combo.Input:
@@ -133,7 +135,8 @@ class GenerateMask(io.ComfyNode):
                     optional=True,
                     lazy=True,
                     tooltip="From Parse Human, of the same picture. Needed unless your own mask "
-                    "replaces the generated one or is of the old garment.",
+                    "replaces the generated one or is of the old garment, or a person mask stands "
+                    "in for it.",
                 ),
                 PoseKeypoint.Input(
                     "pose_keypoint",
@@ -163,8 +166,11 @@ class GenerateMask(io.ComfyNode):
                 io.Mask.Input(
                     "person_mask",
                     optional=True,
-                    tooltip="The whole person, for mask_use 'old garment': limbs are looked for "
-                    "inside it only.",
+                    lazy=True,
+                    tooltip="Where the person is, from Detect Body Pose with blazepose or any node "
+                    "that cuts people out. Stands in for the label map where there is none: limbs "
+                    "and torso are then redrawn whole. With mask_use 'old garment', limbs are "
+                    "looked for inside it only.",
                 ),
             ],
             outputs=[
@@ -212,9 +218,9 @@ class GenerateMask(io.ComfyNode):
         painted = painted_masks(mask, (image.shape[1], image.shape[2]))[0] is not None
         if painted and mask_use == "replace":
             return []
-        needed = ("label_map", "pose_keypoint")
+        needed = ("label_map", "pose_keypoint", "person_mask")
         if painted and mask_use == OLD_GARMENT:
-            needed = ("pose_keypoint",)
+            needed = ("pose_keypoint", "person_mask")
         return [name for name in needed if others.get(name, 0) is None]
 
     @classmethod
@@ -286,25 +292,42 @@ class GenerateMask(io.ComfyNode):
                 masks.append(feather_mask(drawn, feather))
                 new_parts.append(None)
                 continue
-            person = _chosen(frame, size, person_index)
-            if mask_use == OLD_GARMENT:
-                seen = _old_garment(drawn, person, Category(category), body)
+            person, hands = _chosen(frame, size, person_index)
+            keep_mask = drawn if mask_use == "remove" else None
+            if labels is None and mask_use != OLD_GARMENT and person_mask is not None:
+                generated = person_region_mask(
+                    _outline(body),
+                    person.keypoints,
+                    category=Category(category),
+                    hands=hands,
+                    garment=flat if MODES[mode] is MaskMode.AUTO else None,
+                    length=MaskLength(length),
+                    sleeves=MaskSleeves(sleeves),
+                    grow=grow,
+                    keep_mask=keep_mask,
+                    bystanders=person.bystanders,
+                )
+                if keep and NO_LABELS not in warnings:
+                    warnings.append(NO_LABELS)
             else:
-                seen = _of_picture(labels, picture)
-            generated = agnostic_mask(
-                seen,
-                person.keypoints,
-                category=Category(category),
-                variant=VARIANTS[variant],
-                mode=MODES[mode],
-                garment=flat,
-                length=MaskLength(length),
-                sleeves=MaskSleeves(sleeves),
-                grow=grow,
-                keep=keep,
-                keep_mask=drawn if mask_use == "remove" else None,
-                bystanders=person.bystanders,
-            )
+                if mask_use == OLD_GARMENT:
+                    seen = _old_garment(drawn, person, Category(category), body)
+                else:
+                    seen = _of_picture(labels, picture)
+                generated = agnostic_mask(
+                    seen,
+                    person.keypoints,
+                    category=Category(category),
+                    variant=VARIANTS[variant],
+                    mode=MODES[mode],
+                    garment=flat,
+                    length=MaskLength(length),
+                    sleeves=MaskSleeves(sleeves),
+                    grow=grow,
+                    keep=keep,
+                    keep_mask=keep_mask,
+                    bystanders=person.bystanders,
+                )
             said = (*person.warnings, *generated.warnings)
             warnings += [warning for warning in said if warning not in warnings]
             region = generated.mask
@@ -326,9 +349,14 @@ class GenerateMask(io.ComfyNode):
         return io.NodeOutput(result, to_image(overlays), "\n".join(warnings))
 
 
-def _chosen(frame: Any, size: Size, person_index: int) -> ChosenPerson:
-    keypoints = [person.keypoints for person in people_in(frame, size)]
-    return choose_person(keypoints, size, person_index=person_index)
+def _chosen(
+    frame: Any, size: Size, person_index: int
+) -> tuple[ChosenPerson, NDArray[np.float32] | None]:
+    """Who is meant, and their hands where the frame has them."""
+    people = people_in(frame, size)
+    person = choose_person([each.keypoints for each in people], size, person_index=person_index)
+    hands = next((each.hands for each in people if each.keypoints is person.keypoints), None)
+    return person, hands
 
 
 def check_reach(
@@ -363,11 +391,21 @@ def _old_garment(
     )
 
 
+def _outline(body: SoftMask | None) -> SoftMask:
+    if body is None:
+        raise ValueError(
+            "person_mask is black: nobody was found in the picture, or Detect Body Pose uses a "
+            "network that gives none; choose blazepose there, or connect Parse Human to label_map."
+        )
+    return body
+
+
 def _of_picture(labels: NDArray[np.uint8] | None, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if labels is None:
         raise ValueError(
-            "There is nothing to make a mask from: connect Parse Human to label_map, or a mask of "
-            "your own with mask_use 'replace'."
+            "There is nothing to make a mask from: connect Parse Human to label_map, or Detect "
+            "Body Pose with blazepose to pose_keypoint and person_mask, or a mask of your own with "
+            "mask_use 'replace'."
         )
     if labels.shape != picture.shape[:2]:
         raise ValueError(

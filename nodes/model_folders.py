@@ -14,6 +14,7 @@ from pathlib import Path
 import folder_paths
 
 from ..ootd_core.categories import Variant
+from ..ootd_core.checkpoints.blazepose import find_blazepose, locate_blazepose
 from ..ootd_core.checkpoints.catalogue import (
     CLIP_FOLDER,
     DENOISING_PARTS,
@@ -30,6 +31,8 @@ from ..ootd_core.checkpoints.locating import check_complete
 
 FOLDER = "ootdiffusion"
 MINI = "mini (built in)"
+BLAZEPOSE = "blazepose"
+"""In Detect Body Pose, the network for photographs, which belongs to no checkpoint."""
 
 
 def register() -> None:
@@ -45,6 +48,19 @@ def names() -> list[str]:
         MINI,
         *(name for name, whole in complete.items() if not whole),
     ]
+
+
+def pose_networks() -> list[str]:
+    """Whose pose network there is to choose: those of `names`, then BlazePose where it is there."""
+    return [*names(), *([BLAZEPOSE] if find_blazepose(*_places()) else [])]
+
+
+def blazepose_files() -> tuple[Path, Path]:
+    """BlazePose's detector and landmark network.
+
+    Raises FileNotFoundError or ValueError, one sentence with the command that gets them.
+    """
+    return locate_blazepose(*_places())
 
 
 def folder_of(name: str) -> Path:
@@ -85,7 +101,9 @@ def check_files(
 
 
 def stamp(name: str | None) -> str:
-    """What changes when a file of a checkpoint is added, replaced or removed."""
+    """What changes when a file of a checkpoint, or of BlazePose, is added, replaced or removed."""
+    if name == BLAZEPOSE:
+        return repr([file_stamp(path) for path in find_blazepose(*_places()) or ()])
     if name is None or (name != MINI and name not in _found()):
         return ""
     folder = folder_of(name)

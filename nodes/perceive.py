@@ -1,6 +1,6 @@
 """Seeing the person: which pixel shows what (Parse Human), where the joints are (Detect Body Pose).
 
-Both networks serve every checkpoint. They are loaded when first asked for, on ComfyUI's device, and
+All networks serve every checkpoint. They are loaded when first asked for, on ComfyUI's device, and
 kept until ComfyUI wants their memory.
 """
 
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from ..humanparse import HumanParser, colourise
 from ..ootd_core.checkpoints.catalogue import Part
 from ..ootd_core.checkpoints.locating import locate_preprocessors
-from ..ootd_core.images.fitting import size_of
+from ..ootd_core.images.fitting import Size, size_of
 from ..ootd_core.requirements import require
 from ..openpose import (
+    BlazePose,
     BodyNetwork,
     Person,
+    WholePerson,
     detect_people,
     draw_people,
     frame_of,
@@ -35,7 +37,7 @@ from ..tryon.preparation import looked_at, prominence, seen_as
 from . import model_folders
 from .file_cache import FileCache, PictureCache, UnloadableNetwork
 from .inputs import naming
-from .pictures import common_batch, repeated, to_image, to_pictures
+from .pictures import common_batch, repeated, to_image, to_mask, to_pictures
 from .search_words import searched_as
 from .sockets import MENU, LabelMaps, PoseKeypoint
 
@@ -43,20 +45,15 @@ Picture = NDArray[np.uint8]
 
 _parser: FileCache[UnloadableNetwork[HumanParser]] = FileCache()
 _body_network: FileCache[UnloadableNetwork[BodyNetwork]] = FileCache()
+_blazepose: FileCache[BlazePose] = FileCache()  # 9 MB of the CPU's memory
 # A picture that comes again (behind another node, or beside another garment) is not seen again.
 _label_maps: PictureCache[Picture] = PictureCache(kept=16)
 _people: PictureCache[list[Person]] = PictureCache(kept=16)
+_whole_people: PictureCache[list[WholePerson]] = PictureCache(kept=4)
 
 
-def _checkpoint_input() -> io.Combo.Input:
-    checkpoints = model_folders.names()
-    return io.Combo.Input(
-        "checkpoint",
-        options=checkpoints,
-        default=checkpoints[0],
-        tooltip="Whose network to use. Those of 'mini (built in)' know drawn dolls only; for "
-        "photographs take a published checkpoint's.",
-    )
+def _checkpoint_input(choices: list[str], tooltip: str) -> io.Combo.Input:
+    return io.Combo.Input("checkpoint", options=choices, default=choices[0], tooltip=tooltip)
 
 
 class ParseHuman(io.ComfyNode):
@@ -72,7 +69,11 @@ class ParseHuman(io.ComfyNode):
             description="Finds which pixels show hair, face, arms, legs and each kind of garment.",
             inputs=[
                 io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
-                _checkpoint_input(),
+                _checkpoint_input(
+                    model_folders.names(),
+                    "Whose network to use. Those of 'mini (built in)' know drawn dolls only; for "
+                    "photographs take a published checkpoint's.",
+                ),
             ],
             outputs=[
                 LabelMaps.Output(
@@ -128,7 +129,12 @@ class DetectBodyPose(io.ComfyNode):
             description="Finds the joints of every person, the most prominent person first.",
             inputs=[
                 io.Image.Input("image", tooltip="A person, or a batch of persons, of any size."),
-                _checkpoint_input(),
+                _checkpoint_input(
+                    model_folders.pose_networks(),
+                    "Whose network to use. 'mini (built in)' knows drawn dolls only; for "
+                    "photographs take 'blazepose' (in the list once it is downloaded), which may "
+                    "be used commercially, or a published checkpoint's.",
+                ),
                 io.String.Input(
                     "openpose_json",
                     default="",
@@ -144,13 +150,21 @@ class DetectBodyPose(io.ComfyNode):
                     tooltip="18 joints a person, as OpenPose nodes of other packs give them.",
                 ),
                 io.Image.Output(display_name="preview", tooltip="The joints over the picture."),
+                io.Mask.Output(
+                    display_name="person_mask",
+                    tooltip="Where people are, by blazepose; black by other networks. For Generate "
+                    "Try-On Mask, which then needs no label map.",
+                ),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None, openpose_json: str | None = "") -> bool:
         needed = (Part.POSE,) if openpose_json == "" else ()
-        model_folders.check_files(checkpoint, parts=needed)
+        if checkpoint != model_folders.BLAZEPOSE:
+            model_folders.check_files(checkpoint, parts=needed)
+        elif needed:
+            model_folders.blazepose_files()
         return True
 
     @classmethod
@@ -163,6 +177,7 @@ class DetectBodyPose(io.ComfyNode):
     ) -> io.NodeOutput:
         require("cv2")
         pictures = to_pictures(image)
+        masks: list[NDArray[np.float32]] | None = None
         if openpose_json.strip():
             with naming("openpose_json"):
                 given = frames_of(_parsed(openpose_json))
@@ -173,8 +188,17 @@ class DetectBodyPose(io.ComfyNode):
                     people_of(frame, height=picture.shape[0], width=picture.shape[1])
                     for frame, picture in zip(given, pictures, strict=True)
                 ]
+        elif checkpoint == model_folders.BLAZEPOSE:
+            whole = _detect_whole(pictures)
+            masks = [
+                _everybody(people, size_of(each))
+                for people, each in zip(whole, pictures, strict=True)
+            ]
+            found = [[each.person for each in people] for people in whole]
         else:
             found = _detect(pictures, model_folders.folder_of(checkpoint))
+        if masks is None:
+            masks = [np.zeros(size_of(picture), np.float32) for picture in pictures]
         frames = [
             frame_of(people, height=picture.shape[0], width=picture.shape[1])
             for people, picture in zip(found, pictures, strict=True)
@@ -182,7 +206,7 @@ class DetectBodyPose(io.ComfyNode):
         previews = [
             draw_people(picture, people) for people, picture in zip(found, pictures, strict=True)
         ]
-        return io.NodeOutput(frames, to_image(previews))
+        return io.NodeOutput(frames, to_image(previews), to_mask(masks))
 
 
 def _labels(parser: HumanParser, picture: Picture) -> Picture:
@@ -208,6 +232,29 @@ def _detect(pictures: list[Picture], folder: Path) -> list[list[Person]]:
         )
         progress.update(1)
     return found
+
+
+def _detect_whole(pictures: list[Picture]) -> list[list[WholePerson]]:
+    """The people of each picture by BlazePose, the most prominent first."""
+    require("ai_edge_litert")
+    files = model_folders.blazepose_files()
+    blazepose = _blazepose.get(files, lambda: BlazePose(*files))
+    progress = comfy.utils.ProgressBar(len(pictures))
+    found: list[list[WholePerson]] = []
+    for picture in pictures:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        people = _whole_people.get((picture, *files), lambda picture=picture: blazepose(picture))
+        size = size_of(picture)
+        found.append(
+            sorted(people, key=lambda each: prominence(each.person.keypoints, size), reverse=True)
+        )
+        progress.update(1)
+    return found
+
+
+def _everybody(people: list[WholePerson], size: Size) -> NDArray[np.float32]:
+    """Where anybody is [H, W]: the joints tell people apart."""
+    return np.maximum.reduce([np.zeros(size, np.float32), *(each.mask for each in people)])
 
 
 def _ranked(network: BodyNetwork, picture: Picture) -> list[Person]:

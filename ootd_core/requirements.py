@@ -33,6 +33,7 @@ MODULES = {
     "opencv-contrib-python-headless": "cv2",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "scikit-image": "skimage",
 }
 """Of requirements whose module is called otherwise."""
 

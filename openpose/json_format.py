@@ -17,6 +17,7 @@ from typing import TypedDict, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .hands import hand_points, hands_of
 from .person import Person
 from .skeleton import BODY_25_JOINTS, BODY_25_ROWS, JOINTS, Joint
 
@@ -34,7 +35,7 @@ _OTHER_POINTS = {17: " (COCO without a neck)", 33: " (MediaPipe)", 133: " (whole
 
 
 class FramePerson(TypedDict):
-    """One person of a frame; this package writes no faces and hands."""
+    """One person of a frame; this package writes no faces."""
 
     pose_keypoints_2d: list[float]
     face_keypoints_2d: list[float]
@@ -60,8 +61,8 @@ def frame_of(people: Sequence[Person], *, height: int, width: int) -> Frame:
             FramePerson(
                 pose_keypoints_2d=[float(value) for value in person.keypoints.ravel()],
                 face_keypoints_2d=[],
-                hand_left_keypoints_2d=[],
-                hand_right_keypoints_2d=[],
+                hand_left_keypoints_2d=hand_points(_hand(person, 1)),
+                hand_right_keypoints_2d=hand_points(_hand(person, 0)),
             )
             for person in people
         ],
@@ -88,16 +89,20 @@ def people_of(frame: object, *, height: int, width: int) -> list[Person]:
         keys = ", ".join(sorted(map(str, fields))) or "nothing"
         found = f"holds {keys}" if people is None else f"has {_described(people)} as `people`"
         raise ValueError(f"The frame of keypoints {found:.120}: {_FRAME}.")
-    bodies = [
-        points
+    found = [
+        (points, hands_of(cast("Mapping[str, object]", person)))
         for index, person in enumerate(cast("Sequence[object]", people))
         if (points := _points_of(person, index)) is not None
     ]
+    bodies = [points for points, _ in found]
     scale = _scale_of(fields, bodies, height=height, width=width)
     for points in bodies:
         points[:, :2] *= scale
+    for _, hands in found:
+        if hands is not None:
+            hands[..., :2] *= scale
     _drop_outliers(bodies, height=height, width=width)
-    return [_to_person(points) for points in bodies]
+    return [_to_person(points, hands) for points, hands in found]
 
 
 def frames_of(pose: object) -> list[object]:
@@ -252,9 +257,13 @@ def _drop_outliers(bodies: list[NDArray[np.float64]], *, height: int, width: int
             )
 
 
-def _to_person(points: NDArray[np.float64]) -> Person:
+def _hand(person: Person, side: int) -> NDArray[np.float32] | None:
+    return None if person.hands is None else person.hands[side]
+
+
+def _to_person(points: NDArray[np.float64], hands: NDArray[np.float32] | None) -> Person:
     visible = points[:, 2] > 0
     keypoints = np.zeros((JOINTS, 3), dtype=np.float32)
     keypoints[visible] = points[visible]
     score = float(points[visible, 2].mean()) if visible.any() else 0.0
-    return Person(keypoints=keypoints, score=score)
+    return Person(keypoints=keypoints, score=score, hands=hands)

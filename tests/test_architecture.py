@@ -28,7 +28,7 @@ CORE_LEVELS = (("images", "masks", "checkpoints"), ("datasets",), ("training", "
 COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "nodes"}
 UNKNOWN_TO_COMFYUI = {"diffusers", "accelerate"}
 HEAVY = UNKNOWN_TO_COMFYUI | {"transformers"}
-LAZY = {"cv2", "onnxruntime"}  # imported by the function that first uses them
+LAZY = {"ai_edge_litert", "cv2", "onnxruntime"}  # imported by the function that first uses them
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 

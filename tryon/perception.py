@@ -1,7 +1,14 @@
-"""What is seen of a person: the label map and the joints, by the networks of a model folder."""
+"""What is seen of a person: label map, joints and person mask, by the networks of a model folder.
+
+The pose network is the folder's own or BlazePose, which belongs to none. Beside BlazePose no parser
+is needed, for it gives a person mask; where the folder has a parser for photographs, it is used.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
@@ -10,22 +17,98 @@ from numpy.typing import NDArray
 
 from humanparse import HumanParser
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import Part, download_command, files_for, find, missing
+from ootd_core.checkpoints.blazepose import blazepose_command, find_blazepose, locate_blazepose
+from ootd_core.checkpoints.catalogue import (
+    MINI_CHECKPOINT,
+    Part,
+    download_command,
+    files_for,
+    find,
+    missing,
+)
 from ootd_core.checkpoints.integrity import file_stamp
 from ootd_core.checkpoints.locating import check_part
 from ootd_core.images.fitting import size_of
-from openpose import BodyNetwork, detect_people, load_body_network
+from ootd_core.requirements import require
+from openpose import BlazePose, BodyNetwork, detect_people, load_body_network
 
 from .preparation import Keypoints, LabelMap, choose_person, looked_at, seen_as
+
+
+class PoseNetwork(StrEnum):
+    """Which network finds people.
+
+    openpose: the model folder's own, OpenPose's body network in the published layout. mini: the
+    bundled one, for drawn dolls. blazepose: for photographs, with hands, feet and a person mask.
+    auto: the folder's own, or BlazePose where the folder lacks pose network or parser and BlazePose
+    is there.
+    """
+
+    AUTO = "auto"
+    OPENPOSE = "openpose"
+    BLAZEPOSE = "blazepose"
+    MINI = "mini"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SeenPerson:
+    """A person in a picture [H, W].
+
+    keypoints: [18, 3]; hands: [2, 3, 3]; feet: [2, 2, 3]; mask: float32 [H, W], 0 to 1: as
+    `openpose.WholePerson` has them. None from networks that give joints only.
+    """
+
+    keypoints: Keypoints
+    hands: Keypoints | None = None
+    feet: Keypoints | None = None
+    mask: NDArray[np.float32] | None = None
+
+
+def nearest_person(people: Sequence[SeenPerson], keypoints: Keypoints) -> SeenPerson | None:
+    """Who of `people` the joints [18, 3] belong to: the one nearest by the joints that both know.
+
+    None where nobody has a joint in common with them.
+    """
+
+    def distance(person: SeenPerson) -> float:
+        both = (person.keypoints[:, 2] > 0) & (keypoints[:, 2] > 0)
+        gaps = person.keypoints[both, :2] - keypoints[both, :2]
+        return float(np.linalg.norm(gaps, axis=1).mean()) if both.any() else float("inf")
+
+    nearest = min(people, key=distance, default=None)
+    return None if nearest is None or distance(nearest) == float("inf") else nearest
 
 
 class PersonNetworks:
     """The human parser and the pose network of a model folder, each loaded when first needed."""
 
-    def __init__(self, folder: Path, variant: Variant, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        variant: Variant,
+        *,
+        device: str = "cpu",
+        pose_network: PoseNetwork = PoseNetwork.AUTO,
+    ) -> None:
         self.folder = folder
         self.variant = variant
         self.device = device
+        self.pose_network = pose_network
+        if pose_network is PoseNetwork.AUTO:
+            whole = not missing(folder, variant, (Part.PARSER, Part.POSE))
+            is_blazepose = not whole and find_blazepose(folder) is not None
+            self.pose_network = PoseNetwork.BLAZEPOSE if is_blazepose else PoseNetwork.OPENPOSE
+
+    @property
+    def has_parser(self) -> bool:
+        """Whether label maps are made; beside BlazePose a person mask does without them.
+
+        The bundled parser knows drawn dolls, so it is of no use for photographs.
+        """
+        if self.pose_network is not PoseNetwork.BLAZEPOSE:
+            return True
+        is_mini = self.folder.resolve() == MINI_CHECKPOINT
+        return not is_mini and not missing(self.folder, self.variant, (Part.PARSER,))
 
     @cached_property
     def parser(self) -> HumanParser:
@@ -36,16 +119,44 @@ class PersonNetworks:
     @cached_property
     def body_network(self) -> BodyNetwork:
         """The pose network. Raises FileNotFoundError or ValueError if its file is unfit."""
-        (path,) = self._files(Part.POSE, "keypoints (--keypoints) or a mask (--mask) do without it")
+        otherwise = "keypoints (--keypoints), a mask (--mask) or BlazePose do without it"
+        (path,) = self._files(Part.POSE, otherwise)
         return load_body_network(path, device=self.device)
+
+    @cached_property
+    def blazepose(self) -> BlazePose:
+        """BlazePose. Raises FileNotFoundError or ValueError if its files are missing or unfit,
+        ModuleNotFoundError without its runtime, each one sentence."""
+        files = locate_blazepose(self.folder)
+        require("cv2", "ai_edge_litert")
+        try:
+            return BlazePose(*files)
+        except ValueError as error:
+            command = blazepose_command(files[0].parent.parent)
+            raise ValueError(f"{error} `{command}` replaces what is damaged.") from error
 
     def labels(self, person: NDArray[np.uint8]) -> LabelMap:
         """The label map [H, W] of a person's picture uint8 [H, W, 3] of any shape."""
         return seen_as(self.parser(looked_at(person)), size_of(person))
 
+    def see(self, person: NDArray[np.uint8]) -> list[SeenPerson]:
+        """Everybody in a picture uint8 [H, W, 3], in pixels of it."""
+        if self.pose_network is not PoseNetwork.BLAZEPOSE:
+            found = detect_people(self.body_network, person)
+            return [SeenPerson(keypoints=each.keypoints) for each in found]
+        return [
+            SeenPerson(
+                keypoints=each.person.keypoints,
+                hands=each.person.hands,
+                feet=each.feet,
+                mask=each.mask,
+            )
+            for each in self.blazepose(person)
+        ]
+
     def people(self, person: NDArray[np.uint8]) -> list[Keypoints]:
         """The joints [18, 3] of everybody in a picture uint8 [H, W, 3], in pixels of it."""
-        return [found.keypoints for found in detect_people(self.body_network, person)]
+        return [found.keypoints for found in self.see(person)]
 
     def keypoints(self, person: NDArray[np.uint8]) -> Keypoints | None:
         """The joints [18, 3] of the most prominent person, None where nobody was found."""
@@ -54,21 +165,28 @@ class PersonNetworks:
     def stamp(self) -> str:
         """What label maps and joints come from: another text when a file of it is another."""
         files = files_for(self.variant, (Part.PARSER, Part.POSE))
-        found = [find(self.folder, file) for file in files]
-        return repr([path and file_stamp(path) for path in found])
+        found = [find(self._folder_of(file.part), file) for file in files]
+        if self.pose_network is PoseNetwork.BLAZEPOSE:
+            found += find_blazepose(self.folder) or ()
+        return repr([self.pose_network, *(path and file_stamp(path) for path in found)])
+
+    def _folder_of(self, part: Part) -> Path:
+        is_mini = part is Part.POSE and self.pose_network is PoseNetwork.MINI
+        return MINI_CHECKPOINT if is_mini else self.folder
 
     def _files(self, part: Part, otherwise: str) -> list[Path]:
         """The part's files in the model folder, all there and whole.
 
         Raises FileNotFoundError naming those missing, ValueError naming one that is damaged.
         """
-        absent = missing(self.folder, self.variant, (part,))
+        folder = self._folder_of(part)
+        absent = missing(folder, self.variant, (part,))
         if absent:
             names = ", ".join(file.path for file in absent)
             raise FileNotFoundError(
-                f"The {part} lacks {names} in {self.folder}: get it with "
-                f"'{download_command(self.folder, self.variant)}'; {otherwise}."
+                f"The {part} lacks {names} in {folder}: get it with "
+                f"'{download_command(folder, self.variant)}'; {otherwise}."
             )
-        check_part(self.folder, self.variant, part)
-        found = (find(self.folder, file) for file in files_for(self.variant, (part,)))
+        check_part(folder, self.variant, part)
+        found = (find(folder, file) for file in files_for(self.variant, (part,)))
         return [path for path in found if path is not None]

@@ -171,10 +171,10 @@ def person_box(
 ) -> morphology.Box | None:
     """Where the person is, in pixels of the picture; None where nothing tells.
 
-    The label map tells best: the box holds the pieces of it that belong to the person of the
-    person chosen, or to the largest one. Keypoints alone give a box with room for head and feet.
-    The mask is of a part of the person, so alone it tells the columns only, and the rows are all
-    of the picture's; beside the others it has to lie in the box.
+    The label map (or a person mask, as 0 and 1) tells best: the box holds the pieces of it that
+    belong to the person chosen, or to the largest one. Keypoints alone give a box with room for
+    head and feet. The mask is of a part of the person, so alone it tells the columns only, and the
+    rows are all of the picture's; beside the others it has to lie in the box.
     """
     person = person or ChosenPerson()
     keypoints, box = person.keypoints, None

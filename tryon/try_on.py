@@ -41,16 +41,17 @@ from ootd_core.images.fitting import (
     unfit_points,
 )
 from ootd_core.latents import SCALE, binary_mask
-from ootd_core.masks.agnostic import AgnosticMask, agnostic_mask, check_by_hand
+from ootd_core.masks.agnostic import AgnosticMask, MaskMode, agnostic_mask, check_by_hand
 from ootd_core.masks.limbs import JOINTS
-from ootd_core.masks.morphology import SoftMask
+from ootd_core.masks.morphology import MASK_THRESHOLD, SoftMask
+from ootd_core.masks.person_region import person_region_mask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep
 from openpose import Person
 
 from .options import TryOnOptions
-from .perception import PersonNetworks
+from .perception import PersonNetworks, PoseNetwork, SeenPerson, nearest_person
 from .preparation import (
     ChosenPerson,
     Keypoints,
@@ -66,6 +67,8 @@ from .preparation import (
 Picture = NDArray[np.uint8]
 AnyImage = Image.Image | NDArray[Any] | Path | str
 """A PIL image, a uint8 array [H, W, 3] or the path of a picture file."""
+MASK_HEIGHT = 1024
+"""Of the picture in which a mask alone is drawn, in pixels."""
 GarmentOfOutfit = tuple[AnyImage, Category | str]
 
 
@@ -74,11 +77,11 @@ class TryOnResult:
     """What a try-on gives.
 
     Attributes:
-        images: RGB, at the size of the person's picture.
+        images: RGB, at the size of the person's picture; none where a mask alone was asked for.
         mask: L, at that size: what was repainted, for an outfit by any of its garments.
         warnings: sentences for the user.
         label_map: ATR labels uint8 [H, W] at that size, of the person before the last garment;
-            None where a mask was given.
+            None where a mask was given, or a person mask stood in for it.
         keypoints: [18, 3] in pixels of the person's picture (x, y, confidence); None where a mask
             was given or nobody was found.
         seconds: wall time by stage of this call.
@@ -103,9 +106,12 @@ class _Subject:
 class TryOn:
     """Dresses people in garments with the networks of one model folder."""
 
-    def __init__(self, folder: Path, variant: Variant) -> None:
+    def __init__(
+        self, folder: Path, variant: Variant, pose_network: PoseNetwork = PoseNetwork.AUTO
+    ) -> None:
         self.folder = folder
         self.variant = variant
+        self.pose_network = pose_network
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         self._loras: list[tuple[Path, float]] = []
@@ -113,13 +119,20 @@ class TryOn:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path = MINI_CHECKPOINT, variant: Variant | str = Variant.FULL_BODY
+        cls,
+        folder: str | Path = MINI_CHECKPOINT,
+        variant: Variant | str = Variant.FULL_BODY,
+        *,
+        pose_network: PoseNetwork | str = PoseNetwork.AUTO,
+        only_masks: bool = False,
     ) -> Self:
         """A try-on with the networks of a folder in the published layout.
 
         Args:
             folder: the bundled mini checkpoint by default, which dresses drawn dolls only.
             variant: "hd", half body, for upper garments; "dc", full body, for all of them.
+            pose_network: a `PoseNetwork` or its name: what finds people.
+            only_masks: for `mask` alone, which needs no denoising networks in the folder.
 
         The files are looked for and checked; networks are loaded when they are first needed. Raises
         FileNotFoundError or ValueError, one sentence, if something is missing or damaged.
@@ -131,8 +144,16 @@ class TryOn:
             raise ValueError(f"variant is '{variant}', but must be one of {names}.") from None
         if variant is Variant.HALF_BODY and Path(folder).resolve() == MINI_CHECKPOINT:
             raise ValueError("The bundled mini checkpoint is full body only: choose variant dc.")
-        verify(locate(Path(folder), variant))
-        return cls(Path(folder), variant)
+        try:
+            pose_network = PoseNetwork(pose_network)
+        except ValueError:
+            names = ", ".join(PoseNetwork)
+            raise ValueError(
+                f"pose_network is '{pose_network}', but must be one of {names}."
+            ) from None
+        if not only_masks:
+            verify(locate(Path(folder), variant))
+        return cls(Path(folder), variant, pose_network)
 
     def to(
         self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
@@ -164,7 +185,9 @@ class TryOn:
     @cached_property
     def person_networks(self) -> PersonNetworks:
         """The human parser and the pose network."""
-        return PersonNetworks(self.folder, self.variant, device=str(self.device))
+        return PersonNetworks(
+            self.folder, self.variant, device=str(self.device), pose_network=self.pose_network
+        )
 
     def __call__(
         self,
@@ -220,8 +243,9 @@ class TryOn:
                     if painted is not None:
                         repaint = binary_mask(fit_mask(painted, subject.fit))
                     else:
-                        label_map = self.person_networks.labels(canvas)
-                        generated = self._mask(label_map, subject, picture, kind, options)
+                        generated, label_map = self._see_mask(
+                            canvas, subject, picture, kind, options
+                        )
                         repaint = generated.mask
                         warnings += [each for each in generated.warnings if each not in warnings]
                 request = TryOnRequest(
@@ -249,6 +273,44 @@ class TryOn:
             images=[Image.fromarray(image) for image in images],
             mask=Image.fromarray(np.round(redrawn * 255).astype(np.uint8)),
             warnings=tuple(warnings),
+            label_map=None if label_map is None else unfit_label_map(label_map, subject.fit),
+            keypoints=_unfit_keypoints(subject),
+            seconds=dict(self._seconds),
+        )
+
+    def mask(
+        self,
+        person: AnyImage,
+        category: Category | str,
+        *,
+        garment: AnyImage | None = None,
+        options: TryOnOptions | None = None,
+        people: Sequence[Keypoints | Person] | None = None,
+        **settings: Any,
+    ) -> TryOnResult:
+        """The mask of a try-on alone, for this or any other inpainting model.
+
+        Args are those of a call, but the garment need not be known yet; of the options those of
+        mask, fit and person count. The height is `MASK_HEIGHT` unless it is given. Raises as a call
+        does.
+        """
+        options = replace(options or TryOnOptions(), **settings)
+        options = replace(options, height=options.height or MASK_HEIGHT)
+        category = as_category(category)
+        check_category(self.variant, category)
+        check_by_hand(options.mask_mode, options.mask_length, options.mask_sleeves, category)
+        original, flat = as_image(person), None if garment is None else as_image(garment)
+        joints = None if people is None else [_keypoints_of(person) for person in people]
+        self._seconds = {}
+        with self._stage("see the person"):
+            subject = self._meet(original, None, joints, options)
+            canvas = fit_onto(original, subject.fit)
+            found, label_map = self._see_mask(canvas, subject, flat, category, options)
+        redrawn = unfit_mask(found.mask, subject.fit)
+        return TryOnResult(
+            images=[],
+            mask=Image.fromarray(np.round(redrawn * 255).astype(np.uint8)),
+            warnings=(*subject.person.warnings, *found.warnings),
             label_map=None if label_map is None else unfit_label_map(label_map, subject.fit),
             keypoints=_unfit_keypoints(subject),
             seconds=dict(self._seconds),
@@ -298,8 +360,11 @@ class TryOn:
             return _Subject(fit=fit, person=chosen)
         everybody = self.person_networks.people(original) if people is None else people
         chosen = choose_person(everybody, size, person_index=options.person_index)
-        label_map = self.person_networks.labels(original)
-        box = person_box(size, label_map=label_map, person=chosen)
+        if self.person_networks.has_parser:
+            foreground = self.person_networks.labels(original)
+        else:
+            foreground = _foreground(self._find(original, chosen))
+        box = person_box(size, label_map=foreground, person=chosen)
         fit = choose_fit(size, canvas, choice=options.fit, box=box)
         if people is not None:
             return _Subject(fit=fit, person=fitted_person(chosen, fit))
@@ -315,11 +380,48 @@ class TryOn:
             return self.person_networks.people(fit_onto(original, fit))
         return [fit_points(person, fit) for person in given]
 
+    def _see_mask(
+        self,
+        canvas: Picture,
+        subject: _Subject,
+        garment: Picture | None,
+        category: Category,
+        options: TryOnOptions,
+    ) -> tuple[AgnosticMask, LabelMap | None]:
+        """What is repainted, from the label map or, where nothing parses, from the person mask."""
+        if self.person_networks.has_parser:
+            label_map = self.person_networks.labels(canvas)
+            return self._mask(label_map, subject, garment, category, options), label_map
+        seen = self._find(canvas, subject.person)
+        if seen is None or seen.mask is None:
+            raise ValueError(
+                "No person was found in the picture: use one that shows a person, or supply a mask."
+            )
+        found = person_region_mask(
+            seen.mask,
+            subject.person.keypoints,
+            category=category,
+            hands=seen.hands,
+            feet=seen.feet,
+            garment=garment if options.mask_mode is MaskMode.AUTO else None,
+            length=options.mask_length,
+            sleeves=options.mask_sleeves,
+            grow=options.mask_grow,
+            bystanders=subject.person.bystanders,
+        )
+        return found, None
+
+    def _find(self, picture: Picture, person: ChosenPerson) -> SeenPerson | None:
+        """The person chosen as they are seen in a picture; None where they are not."""
+        if person.keypoints is None:
+            return None
+        return nearest_person(self.person_networks.see(picture), person.keypoints)
+
     def _mask(
         self,
         label_map: LabelMap,
         subject: _Subject,
-        garment: Picture,
+        garment: Picture | None,
         category: Category,
         options: TryOnOptions,
     ) -> AgnosticMask:
@@ -357,6 +459,13 @@ class TryOn:
         finally:
             gone = time.perf_counter() - started
             self._seconds[name] = self._seconds.get(name, 0.0) + gone
+
+
+def _foreground(person: SeenPerson | None) -> LabelMap | None:
+    """Where a person is, as a label map of 0 and 1."""
+    if person is None or person.mask is None:
+        return None
+    return (person.mask >= MASK_THRESHOLD).astype(np.uint8)
 
 
 class _Progress:

@@ -19,6 +19,7 @@ from cli.doctor import (
     report,
 )
 from cli.model_folder import Finding, State, examine
+from ootd_core.checkpoints.catalogue import BLAZEPOSE
 from tests.model_folder import LFS_POINTER, make_model_folder, truncate, unet
 
 RUNNER = CliRunner()
@@ -120,7 +121,7 @@ def test_a_whole_folder_has_nothing_bad(model: Path) -> None:
     findings = by_subject(examine(model))
     assert {finding.state for finding in findings.values()} == {State.GOOD, State.NOTE}
     notes = [name for name, finding in findings.items() if finding.state is State.NOTE]
-    assert notes == ["human parser", "pose network"]
+    assert notes == ["human parser", "pose network", "BlazePose"]
     assert f"{COMMAND} hd --to {model}" in findings["human parser"].text
     assert findings["try-on UNet, dc"].state is State.GOOD
 
@@ -172,3 +173,17 @@ def test_the_report_comes_without_any_package(model: Path, monkeypatch: pytest.M
     assert by_subject(sections["Packages"])["torch"].state is State.BAD
     assert [finding.subject for finding in sections["Devices"]] == ["CPU"]
     assert by_subject(sections[f"Models in {model}"])["try-on UNet, dc"].state is State.GOOD
+
+
+def test_blazepose_is_looked_for_and_looked_into(model: Path) -> None:
+    found = by_subject(examine(model))["BlazePose"]
+    assert found.state is State.NOTE
+    assert f"{sys.executable} {ROOT} download --part blazepose --to {model}" in found.text
+    detector, landmarks = (model / file.path for file in BLAZEPOSE.files)
+    detector.parent.mkdir()
+    detector.write_bytes(b"network")
+    landmarks.write_bytes(b"network")
+    assert by_subject(examine(model))["BlazePose"].state is State.GOOD
+    landmarks.write_bytes(LFS_POINTER)
+    found = by_subject(examine(model))["BlazePose"]
+    assert found.state is State.BAD and "is a git-lfs pointer" in found.text

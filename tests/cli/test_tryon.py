@@ -114,6 +114,37 @@ def test_a_mask_and_keypoints_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert tryon(monkeypatch, out, "--keypoints", tmp_path / "pose.json") == 0
 
 
+def test_the_mask_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    person = DEMO_SAMPLES / "1-upper-person.png"
+    words = ("tryon", "--only-mask", "--person", person)
+    upper, both = tmp_path / "upper.png", tmp_path / "both.png"
+    assert run(monkeypatch, *words, "--category", "upper", "--out", upper) == 0
+    categories = ("--category", "upper", "--category", "lower")
+    assert run(monkeypatch, *words, *categories, "--out", both) == 0
+    one, two = (np.asarray(Image.open(path)) for path in (upper, both))
+    assert one.shape == two.shape == (256, 192) and (two >= one).all() and two.sum() > one.sum()
+
+
+def test_the_mask_alone_is_one(refused: Refuse) -> None:
+    said = refused("--only-mask", "--samples", "2")
+    assert "--only-mask makes one mask of the person" in said
+
+
+def test_a_try_on_needs_a_garment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("tryon", "--person", DEMO_SAMPLES / "1-upper-person.png", "--category", "upper")
+    assert run(monkeypatch, *words, "--out", tmp_path / "out.png") == 2
+    assert "There are 0 garments and 1 categories" in capsys.readouterr().err
+
+
+def test_blazepose_that_is_not_there_is_said(
+    refused: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "download --part blazepose" in refused("--pose-network", "blazepose")
+
+
 def test_missing_file(refused: Refuse) -> None:
     assert "no image file at nowhere.png" in refused("--person", "nowhere.png")
 

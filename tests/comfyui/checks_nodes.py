@@ -33,7 +33,7 @@ def _refused(call: Callable[[], object], *parts: str) -> str:
 
 def _seen(inside: Inside, image: torch.Tensor) -> dict[str, Any]:
     labels, labels_preview = inside.call("OOTD_HumanParser", image=image, checkpoint=MINI)
-    pose, pose_preview = inside.call("OOTD_OpenPose", image=image, checkpoint=MINI)
+    pose, pose_preview, _ = inside.call("OOTD_OpenPose", image=image, checkpoint=MINI)
     assert labels_preview.shape == pose_preview.shape == (*image.shape[:3], 3)
     return {"label_map": labels, "pose_keypoint": pose}
 
@@ -253,7 +253,7 @@ def check_poses_of_other_packs(inside: Inside) -> None:
     import json
 
     frame = json.dumps(frames[0])
-    (pose, _) = inside.call("OOTD_OpenPose", image=person, checkpoint=MINI, openpose_json=frame)
+    pose, *_ = inside.call("OOTD_OpenPose", image=person, checkpoint=MINI, openpose_json=frame)
     assert torch.equal(inside.mask(person, label_map=labels, pose_keypoint=pose)[0], masks[0])
     _refused(
         lambda: inside.call(

@@ -45,6 +45,28 @@ def test_frames_are_plain_json_in_pixels() -> None:
     assert frame["people"][0]["pose_keypoints_2d"][:3] == [192, 80, 0.5]
 
 
+def test_hands_go_through_a_file_and_from_canvas_to_picture(tmp_path: Path) -> None:
+    hands = np.zeros((2, 3, 3), np.float32)
+    hands[1] = [(100, 200, 0.9), (110, 210, 0.8), (90, 205, 0.7)]
+    person = Person(keypoints=standing().keypoints, score=0.5, hands=hands)
+    path = tmp_path / "person_keypoints.json"
+    save_people(path, [person], height=HEIGHT, width=WIDTH)
+    written = json.loads(path.read_text())["people"][0]
+    assert written["hand_right_keypoints_2d"] == []
+    assert len(written["hand_left_keypoints_2d"]) == 63
+    (found,) = load_people(path, height=2 * HEIGHT, width=2 * WIDTH)
+    assert found.hands is not None and not found.hands[0].any()
+    np.testing.assert_allclose(found.hands[1], hands[1] * (2, 2, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("hand", [None, [], [1.0] * 60, ["x"] * 63, [0] * 63, "hand"])
+def test_what_is_no_hand_is_passed_over(hand: object) -> None:
+    frame = frame_with(standing().keypoints.ravel().tolist())
+    frame["people"][0] |= {"hand_left_keypoints_2d": hand}  # type: ignore
+    (person,) = people_of(frame, height=HEIGHT, width=WIDTH)
+    assert person.hands is None
+
+
 def test_nobody_is_an_empty_list() -> None:
     assert people_of(frame_of([], height=9, width=9), height=9, width=9) == []
 

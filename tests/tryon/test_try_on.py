@@ -110,7 +110,7 @@ def test_given_people_replace_detection(mini: TryOn, monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise AssertionError("the pose network was asked")
 
-    monkeypatch.setattr(PersonNetworks, "people", refuse)
+    monkeypatch.setattr(PersonNetworks, "see", refuse)
     given = mini(PERSON, GARMENT, "upper", options=QUICK, people=[seen.keypoints])
     assert np.array_equal(np.asarray(given.mask), np.asarray(seen.mask))
 
@@ -121,7 +121,7 @@ def test_a_mask_of_ones_own_needs_no_perception(
     def refuse(*_: object) -> None:
         raise AssertionError("a network that sees people was asked")
 
-    monkeypatch.setattr(PersonNetworks, "people", refuse)
+    monkeypatch.setattr(PersonNetworks, "see", refuse)
     monkeypatch.setattr(PersonNetworks, "labels", refuse)
     square = np.full((256, 256, 3), 255, np.uint8)
     square[:, 32:224] = load_image(PERSON)

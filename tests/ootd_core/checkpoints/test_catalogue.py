@@ -7,6 +7,7 @@ import pytest
 
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import (
+    BLAZEPOSE,
     DENOISING_PARTS,
     FILES,
     LICENCE_TABLE,
@@ -122,3 +123,10 @@ def test_catalogue_and_files_need_no_diffusers() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == ""
+
+
+def test_a_file_in_a_wheel_is_pinned_like_the_others() -> None:
+    assert BLAZEPOSE.licence in {each for _, licences in LICENCE_TABLE for each in licences}
+    assert "==" in BLAZEPOSE.requirement
+    for pinned in (BLAZEPOSE, *BLAZEPOSE.files):
+        assert re.fullmatch("[0-9a-f]{64}", pinned.sha256) and pinned.size > 0

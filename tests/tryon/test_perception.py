@@ -176,7 +176,7 @@ class TestMasksWithoutAParser:
 def test_with_a_parser_the_mask_is_that_of_a_try_on() -> None:
     mini = TryOn.from_pretrained()
     garment = DEMO_SAMPLES / "1-upper-garment.png"
-    alone = mini.mask(DOLL, "upper", height=256)
+    alone = mini.mask(DOLL, "upper", garment=garment, height=256)
     worn = mini(DOLL, garment, "upper", num_inference_steps=1, height=256)
     assert alone.label_map is not None
     assert alone.mask.tobytes() == worn.mask.tobytes() and alone.warnings == worn.warnings

@@ -114,7 +114,7 @@ class _Processes:
             yield said
             return
         wanted: int = said
-        child.tasks = [] if stop.is_set() else self._queue.take(child.device, wanted)
+        child.tasks = [] if stop.is_set() else self._queue.take(child, wanted)
         try:
             child.connection.send(child.tasks)
         except OSError:
@@ -154,6 +154,7 @@ class _Processes:
     def _forget(self, child: _Child) -> None:
         child.connection.close()
         self._children = [each for each in self._children if each is not child]
+        self._queue.forget(child)
 
 
 def _worker(settings: WorkerSettings) -> Worker:

@@ -235,6 +235,10 @@ class WarmQueue:
         """Put tasks that came to nothing in front."""
         self._seen.extendleft(reversed(tasks))
 
+    def forget(self, worker: object) -> None:
+        """Let others have the garment of a worker that is gone."""
+        self._warm.pop(worker, None)
+
     def _best(self, worker: object) -> int:
         mine = self._warm.get(worker)
         others = {outfit for each, outfit in self._warm.items() if each != worker}

@@ -109,7 +109,7 @@ def files_below(folder: str) -> Iterator[str]:
         return files.find(root) if files.exists(root) else []
 
     for name in _patiently(folder, "listed", found):
-        yield str(name)[len(root) :].lstrip("/") if root in str(name) else str(name)
+        yield name.removeprefix(root).lstrip("/")
 
 
 def lines(address: str) -> Iterator[bytes]:

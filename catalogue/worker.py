@@ -51,6 +51,13 @@ FORWARD_LAYERS = 64
 """So many layers of the first block's width are held at once, at most."""
 USED_MEMORY = 0.8
 """Share of the free memory that a batch may take."""
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "STATUS_ALLOC_FAILED",
+)
+"""What errors of CUDA, of the CPU's allocator, of Windows' and of cuBLAS say."""
 MEMORY_ADVICE = "take a smaller height, --dtype fp16 on a GPU, or end other programs"
 
 
@@ -296,9 +303,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    )
+    return isinstance(error, RuntimeError) and any(said in text for said in OUT_OF_MEMORY)
 
 
 def _free_memory() -> None:

@@ -212,6 +212,16 @@ def test_workers_go_on_with_the_garment_that_they_have_warm() -> None:
     queue.give_back([task("xz"), task("yz")])
     assert take("two", 9) == "xz yz qc", "what nobody has warm first, then whatever is left"
     assert take("one", 1) == ""
+    queue = WarmQueue(iter([task(name) for name in ["pa", "qa", "pb"]]))
+    assert take("one", 1) == "pa" and take("two", 1) == "pb"
+    queue = WarmQueue(iter([task(name) for name in ["pa", "qa", "pb"]]))
+    assert take("one", 1) == "pa"
+    queue.give_back([task("xz")])
+    assert take("one", 1) == "qa", "its own before what comes first"
+    queue = WarmQueue(iter([task(name) for name in ["pa", "qa", "pb"]]))
+    assert take("one", 1) == "pa"
+    queue.forget("one")
+    assert take("two", 1) == "qa", "nobody has it warm any more"
 
 
 def test_the_queue_looks_a_bounded_way_ahead() -> None:

@@ -114,7 +114,12 @@ def test_a_file_for_github_is_complete(path: Path) -> None:
 def test_every_check_runs_though_another_failed() -> None:
     jobs = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
     steps = {step["run"]: step for step in jobs["checks"]["steps"] if "run" in step}
-    for command in ("ruff check", "ruff format --check", "pyright", "pytest -q -n 2 --dist loadfile"):
+    for command in (
+        "ruff check",
+        "ruff format --check",
+        "pyright",
+        "pytest -q -n 2 --dist loadfile",
+    ):
         step = steps[f"python -m {command}"]
         assert step["if"] == "${{ !cancelled() }}", command
 

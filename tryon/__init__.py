@@ -7,6 +7,7 @@
     result.images[0].save("me-in-the-dress.png")
 
 try_on        `TryOn`: fit, look, mask, dress, paste back; `TryOnResult`
+arguments     pictures, masks, people and outfits in the forms that a caller may give
 options       `TryOnOptions`: how to sample, to mask and to fit, checked when it is made
 preparation   which person is meant, how a picture comes to 3:4, what a mask of one's own means;
               the ComfyUI nodes call it, too

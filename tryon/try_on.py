@@ -28,7 +28,7 @@ from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.checkpoints.reading import read_json
 from ootd_core.checkpoints.verification import trained_size
 from ootd_core.images.compositing import paste_back
-from ootd_core.images.files import as_image, read_mask
+from ootd_core.images.files import as_image
 from ootd_core.images.fitting import (
     Fit,
     fit_mask,
@@ -42,7 +42,6 @@ from ootd_core.images.fitting import (
 )
 from ootd_core.latents import SCALE, binary_mask
 from ootd_core.masks.agnostic import AgnosticMask, MaskMode, agnostic_mask, check_by_hand
-from ootd_core.masks.limbs import JOINTS
 from ootd_core.masks.morphology import MASK_THRESHOLD, SoftMask
 from ootd_core.masks.person_region import person_region_mask
 from ootd_core.pipeline import TryOnPipeline
@@ -50,6 +49,7 @@ from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep
 from openpose import Person
 
+from .arguments import AnyImage, GarmentOfOutfit, keypoints_of, mask_array, outfit_of
 from .options import TryOnOptions
 from .perception import PersonNetworks, PoseNetwork, SeenPerson, nearest_person
 from .preparation import (
@@ -65,11 +65,8 @@ from .preparation import (
 )
 
 Picture = NDArray[np.uint8]
-AnyImage = Image.Image | NDArray[Any] | Path | str
-"""A PIL image, a uint8 array [H, W, 3] or the path of a picture file."""
 MASK_HEIGHT = 1024
 """Of the picture in which a mask alone is drawn, in pixels."""
-GarmentOfOutfit = tuple[AnyImage, Category | str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -220,7 +217,7 @@ class TryOn:
         options and categories are refused before any network is loaded.
         """
         options = replace(options or TryOnOptions(), **settings)
-        outfit = self._outfit(garment, category)
+        outfit = outfit_of(garment, category, self.variant)
         progress = _Progress(on_step, options, len(outfit))
         dressing = self.dressing(person, outfit, options=options, mask=mask, people=people)
         seconds: dict[str, float] = {}
@@ -253,12 +250,12 @@ class TryOn:
         when it is first asked. The result's seconds leave out what is done outside of it.
         """
         options = options or TryOnOptions()
-        outfit = self._outfit(garment, category)
+        outfit = outfit_of(garment, category, self.variant)
         options.check_outfit([kind for _, kind in outfit])
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
-        painted = own_mask(_mask_array(mask), size_of(original))
-        joints = None if people is None else [_keypoints_of(person) for person in people]
+        painted = own_mask(mask_array(mask), size_of(original))
+        joints = None if people is None else [keypoints_of(person) for person in people]
         seconds: dict[str, float] = {}
         with _timed(seconds, "see the person"):
             subject = self._meet(original, painted, joints, options)
@@ -332,7 +329,7 @@ class TryOn:
         check_category(self.variant, category)
         check_by_hand(options.mask_mode, options.mask_length, options.mask_sleeves, category)
         original, flat = as_image(person), None if garment is None else as_image(garment)
-        joints = None if people is None else [_keypoints_of(person) for person in people]
+        joints = None if people is None else [keypoints_of(person) for person in people]
         seconds: dict[str, float] = {}
         with _timed(seconds, "see the person"):
             subject = self._meet(original, None, joints, options)
@@ -347,30 +344,6 @@ class TryOn:
             keypoints=_unfit_keypoints(subject),
             seconds=seconds,
         )
-
-    def _outfit(
-        self, garment: AnyImage | Sequence[GarmentOfOutfit], category: Category | str | None
-    ) -> list[tuple[AnyImage, Category]]:
-        """The garments and their categories, checked against the variant."""
-        if isinstance(garment, Image.Image | np.ndarray | Path | str):
-            if category is None:
-                raise ValueError(f"Name the garment's category: one of {', '.join(Category)}.")
-            garment = [(garment, category)]
-        elif category is not None:
-            raise ValueError("An outfit has its categories beside its garments: give no other.")
-        try:
-            pairs = [(picture, kind) for picture, kind in garment]
-        except (TypeError, ValueError):
-            raise ValueError(
-                "A garment is a path, a PIL image or an array; an outfit is a list of pairs of one "
-                "and its category: [(picture, category), ...]."
-            ) from None
-        outfit = [(picture, as_category(kind)) for picture, kind in pairs]
-        if not outfit:
-            raise ValueError("The outfit has no garment.")
-        for _, kind in outfit:
-            check_category(self.variant, kind)
-        return outfit
 
     def _meet(
         self,
@@ -526,31 +499,6 @@ class _Progress:
         on_step, before = self.on_step, self.run * self.steps
         self.run += 1
         return lambda step, _, latents: on_step(before + step, self.total, latents)
-
-
-def _mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
-    if mask is None or isinstance(mask, np.ndarray):
-        return mask
-    if isinstance(mask, Image.Image):
-        return np.asarray(mask.convert("L"))
-    if isinstance(mask, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return read_mask(Path(mask))
-    raise ValueError(
-        f"A mask is an array [H, W], a PIL image or the path of a file, not {type(mask).__name__}."
-    )
-
-
-def _keypoints_of(person: Keypoints | Person) -> Keypoints:
-    """Keypoints [18, 3], checked. Raises ValueError for anything else."""
-    keypoints = person.keypoints if isinstance(person, Person) else person
-    shape: object = getattr(keypoints, "shape", None)
-    if shape != (len(JOINTS), 3) or not hasattr(keypoints, "astype"):
-        found = type(keypoints).__name__ if shape is None else f"of shape {shape}"
-        raise ValueError(
-            f"people is a list of keypoints, arrays of shape ({len(JOINTS)}, 3), one for each "
-            f"person, but one of them is {found}."
-        )
-    return keypoints
 
 
 def _unfit_keypoints(subject: _Subject) -> Keypoints | None:

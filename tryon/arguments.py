@@ -1,0 +1,75 @@
+"""What a caller may give to `TryOn`: pictures, masks, people and outfits in several forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ootd_core.categories import Category, Variant, as_category, check_category
+from ootd_core.images.files import read_mask
+from ootd_core.masks.limbs import JOINTS
+from openpose import Person
+
+from .preparation import Keypoints
+
+AnyImage = Image.Image | NDArray[Any] | Path | str
+"""A PIL image, a uint8 array [H, W, 3] or the path of a picture file."""
+GarmentOfOutfit = tuple[AnyImage, Category | str]
+
+
+def outfit_of(
+    garment: AnyImage | Sequence[GarmentOfOutfit],
+    category: Category | str | None,
+    variant: Variant,
+) -> list[tuple[AnyImage, Category]]:
+    """The garments and their categories, checked against the variant."""
+    if isinstance(garment, Image.Image | np.ndarray | Path | str):
+        if category is None:
+            raise ValueError(f"Name the garment's category: one of {', '.join(Category)}.")
+        garment = [(garment, category)]
+    elif category is not None:
+        raise ValueError("An outfit has its categories beside its garments: give no other.")
+    try:
+        pairs = [(picture, kind) for picture, kind in garment]
+    except (TypeError, ValueError):
+        raise ValueError(
+            "A garment is a path, a PIL image or an array; an outfit is a list of pairs of one "
+            "and its category: [(picture, category), ...]."
+        ) from None
+    outfit = [(picture, as_category(kind)) for picture, kind in pairs]
+    if not outfit:
+        raise ValueError("The outfit has no garment.")
+    for _, kind in outfit:
+        check_category(variant, kind)
+    return outfit
+
+
+def mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
+    """A mask as an array [H, W]. Raises ValueError for anything else."""
+    if mask is None or isinstance(mask, np.ndarray):
+        return mask
+    if isinstance(mask, Image.Image):
+        return np.asarray(mask.convert("L"))
+    if isinstance(mask, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return read_mask(Path(mask))
+    raise ValueError(
+        f"A mask is an array [H, W], a PIL image or the path of a file, not {type(mask).__name__}."
+    )
+
+
+def keypoints_of(person: Keypoints | Person) -> Keypoints:
+    """Keypoints [18, 3], checked. Raises ValueError for anything else."""
+    keypoints = person.keypoints if isinstance(person, Person) else person
+    shape: object = getattr(keypoints, "shape", None)
+    if shape != (len(JOINTS), 3) or not hasattr(keypoints, "astype"):
+        found = type(keypoints).__name__ if shape is None else f"of shape {shape}"
+        raise ValueError(
+            f"people is a list of keypoints, arrays of shape ({len(JOINTS)}, 3), one for each "
+            f"person, but one of them is {found}."
+        )
+    return keypoints

@@ -25,7 +25,7 @@ def test_auto_reaches_the_new_garment_and_wastes_little(category: Category, heig
     assert np.mean([each.wasted for each in found]) <= 0.40
     assert not any(each.face for each in found)
     other = np.array([each.other for each in found])
-    assert other.mean() <= 0.03 and other.max() <= 0.20, other.round(3)
+    assert other.mean() <= 0.04 and other.max() <= 0.25, other.round(3)
 
 
 def test_robust_does_not_reach_it() -> None:

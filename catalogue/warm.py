@@ -19,16 +19,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from catalogue.cache import Cache, key_of
-from ootd_core.categories import Variant
+from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.latents import binary_mask
-from ootd_core.masks.agnostic import AgnosticMask
+from ootd_core.masks.agnostic import AgnosticMask, MaskMode
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import is_guided
+from tryon.options import TryOnOptions
 from tryon.perception import PersonNetworks
 from tryon.preparation import Keypoints, LabelMap
 from tryon.try_on import TryOn
+
+MASK_RECIPE = 1
+"""Raised when masks are drawn otherwise, as `results.RECIPE` then is."""
 
 
 class WarmPersonNetworks(PersonNetworks):
@@ -76,9 +80,16 @@ class WarmTryOn(TryOn):
             self.folder, self.variant, device=str(self.device), cache=self.cache, stamp=self.stamp
         )
 
-    def _mask(self, *arguments: Any, **named: Any) -> AgnosticMask:
+    def _mask(
+        self,
+        label_map: LabelMap,
+        subject: Any,
+        garment: NDArray[np.uint8],
+        category: Category,
+        options: TryOnOptions,
+    ) -> AgnosticMask:
         def draw() -> dict[str, Tensor]:
-            drawn = super(WarmTryOn, self)._mask(*arguments, **named)
+            drawn = super(WarmTryOn, self)._mask(label_map, subject, garment, category, options)
             said = json.dumps([drawn.missing, drawn.warnings]).encode()
             return {
                 "mask": torch.from_numpy(drawn.mask.copy()),
@@ -86,7 +97,19 @@ class WarmTryOn(TryOn):
                 "said": torch.tensor(list(said), dtype=torch.uint8),
             }
 
-        entry = self.cache.once("mask", key_of(self.variant, arguments, named), draw)
+        looks_at_garment = options.mask_mode is MaskMode.AUTO
+        drawn_from = (
+            self.variant,
+            label_map,
+            subject,
+            garment if looks_at_garment else None,
+            category,
+            options.mask_mode,
+            options.mask_length,
+            options.mask_sleeves,
+            options.mask_grow,
+        )
+        entry = self.cache.once("mask", key_of(MASK_RECIPE, drawn_from), draw)
         missing, warnings = map(tuple, json.loads(entry["said"].numpy().tobytes()))
         return AgnosticMask(
             mask=entry["mask"].numpy(),

@@ -329,6 +329,7 @@ def test_nothing_is_computed_twice(
         # The VAE: 3 persons, 3 masked persons (the mask is of person and category), 2 garments.
         once = {"parser": 3, "pose": 3, "vae": 3 + 3 + 2, "clip": 2, "text": 2, "outfitting": 2}
         assert counted.take() == once
+        assert len(list((tmp_path / "cache" / "mask").iterdir())) == 3
         seeds = [replace(row, options=replace(robust, seed=5)) for row in rows]
         list(worker.run(tasks_of(seeds, 6)))
         assert counted.take() == {}, "another seed of the same pairs"

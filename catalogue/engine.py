@@ -76,6 +76,7 @@ class WorkerSettings:
 
     Attributes:
         model, variant, dtype ("fp32", "fp16", "bf16"), lora: which networks.
+        pose_network: what finds people, by the name of a `PoseNetwork`.
         weights: their stamp, from `plan.weights_stamp`.
         device: of this worker.
         batch: rows in one forward; None finds it from the free memory.
@@ -90,6 +91,7 @@ class WorkerSettings:
     out: str
     dtype: str = "fp32"
     lora: Path | None = None
+    pose_network: str = "auto"
     device: str = "cpu"
     batch: int | None = 1
     ending: str = ".png"

@@ -23,7 +23,14 @@ from catalogue.manifest import ManifestRow, addresses_of
 from catalogue.results import Results, content_address
 from catalogue.storage import read
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import DENOISING_PARTS, Part, files_for, find
+from ootd_core.checkpoints.blazepose import find_blazepose
+from ootd_core.checkpoints.catalogue import (
+    DENOISING_PARTS,
+    MINI_CHECKPOINT,
+    Part,
+    files_for,
+    find,
+)
 from ootd_core.checkpoints.integrity import file_stamp, weight_files
 from ootd_core.checkpoints.whole_files import write_whole
 
@@ -154,7 +161,11 @@ def shard_of(rows: Sequence[ManifestRow], shard: str) -> list[ManifestRow]:
 
 
 def weights_stamp(
-    model: Path, variant: Variant, lora: Path | None, remember: Path | None = None
+    model: Path,
+    variant: Variant,
+    lora: Path | None,
+    remember: Path | None = None,
+    pose_network: str = "auto",
 ) -> str:
     """What the networks' files hold: 32 hex digits, the same wherever they lie.
 
@@ -163,6 +174,17 @@ def weights_stamp(
     """
     known = _Remembered(remember)
     parts: dict[str, str] = {}
+    from tryon.perception import PersonNetworks, PoseNetwork  # with what the networks need
+
+    pose = PersonNetworks(model, variant, pose_network=PoseNetwork(pose_network)).pose_network
+    parts["pose network"] = pose
+    if pose is PoseNetwork.BLAZEPOSE:
+        for path in find_blazepose(model) or ():
+            parts[f"blazepose {path.name}"] = known.digest(path)
+    if pose is PoseNetwork.MINI:
+        for file in files_for(Variant.FULL_BODY, (Part.POSE,)):
+            if (path := find(MINI_CHECKPOINT, file)) is not None:
+                parts[f"mini {file.path}"] = known.digest(path)
     for file in files_for(variant, (*sorted(DENOISING_PARTS), Part.PARSER, Part.POSE)):
         path = find(model, file)
         for each in [] if path is None else dict.fromkeys([path, *weight_files(path)]):

@@ -9,6 +9,7 @@ it does not matter where a picture came from.
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import is_guided
 from tryon.options import TryOnOptions
-from tryon.perception import PersonNetworks
-from tryon.preparation import Keypoints, LabelMap
+from tryon.perception import PersonNetworks, PoseNetwork, SeenPerson
+from tryon.preparation import LabelMap
 from tryon.try_on import TryOn
 
+SEEN = tuple(field.name for field in fields(SeenPerson))
 MASK_RECIPE = 1
 """Raised when masks are drawn otherwise, as `results.RECIPE` then is."""
 
@@ -39,9 +41,16 @@ class WarmPersonNetworks(PersonNetworks):
     """Sees a picture once."""
 
     def __init__(
-        self, folder: Path, variant: Variant, *, device: str, cache: Cache, stamp: str
+        self,
+        folder: Path,
+        variant: Variant,
+        *,
+        device: str,
+        pose_network: PoseNetwork,
+        cache: Cache,
+        stamp: str,
     ) -> None:
-        super().__init__(folder, variant, device=device)
+        super().__init__(folder, variant, device=device, pose_network=pose_network)
         self._cache = cache
         self._stamp = stamp
 
@@ -55,16 +64,25 @@ class WarmPersonNetworks(PersonNetworks):
         entry = self._cache.once("labels", key_of(self._stamp, person), see)
         return entry["labels"].numpy()
 
-    def people(self, person: NDArray[np.uint8]) -> list[Keypoints]:
+    def see(self, person: NDArray[np.uint8]) -> list[SeenPerson]:
         """As that of PersonNetworks."""
 
-        def see() -> dict[str, Tensor]:
-            found = super(WarmPersonNetworks, self).people(person)
-            joints = np.stack(found) if found else np.zeros((0, 18, 3))
-            return {"people": torch.from_numpy(joints)}
+        def look() -> dict[str, Tensor]:
+            found = super(WarmPersonNetworks, self).see(person)
+            entry: dict[str, Tensor] = {"people": torch.tensor(len(found))}
+            for number, each in enumerate(found):
+                for name in SEEN:
+                    value = getattr(each, name)
+                    if value is not None:
+                        entry[f"{name} {number}"] = torch.from_numpy(np.array(value))
+            return entry
 
-        entry = self._cache.once("people", key_of(self._stamp, person), see)
-        return list(entry["people"].numpy())
+        entry = self._cache.once("people", key_of(self._stamp, person), look)
+        arrays = {name: value.numpy() for name, value in entry.items()}
+        return [
+            SeenPerson(**{name: arrays.get(f"{name} {number}") for name in SEEN})  # pyright: ignore[reportArgumentType]
+            for number in range(int(arrays["people"]))
+        ]
 
 
 class WarmTryOn(TryOn):
@@ -77,14 +95,19 @@ class WarmTryOn(TryOn):
     def person_networks(self) -> PersonNetworks:
         """The human parser and the pose network."""
         return WarmPersonNetworks(
-            self.folder, self.variant, device=str(self.device), cache=self.cache, stamp=self.stamp
+            self.folder,
+            self.variant,
+            device=str(self.device),
+            pose_network=self.pose_network,
+            cache=self.cache,
+            stamp=self.stamp,
         )
 
     def _mask(
         self,
         label_map: LabelMap,
         subject: Any,
-        garment: NDArray[np.uint8],
+        garment: NDArray[np.uint8] | None,
         category: Category,
         options: TryOnOptions,
     ) -> AgnosticMask:

@@ -81,7 +81,9 @@ class Worker:
         self.results = Results(settings.out, settings.ending, settings.quality)
         self.cache = Cache(settings.cache, memory=settings.cache_memory, disk=settings.cache_disk)
         stamp = f"{settings.weights} {settings.dtype} {torch.device(settings.device).type}"
-        self.tryon = WarmTryOn.from_pretrained(settings.model, settings.variant)
+        self.tryon = WarmTryOn.from_pretrained(
+            settings.model, settings.variant, pose_network=settings.pose_network
+        )
         self.tryon.to(settings.device, DTYPES[settings.dtype])
         self.tryon.cache, self.tryon.stamp = self.cache, stamp
         if settings.lora is not None:

@@ -28,6 +28,7 @@ from catalogue.run import Summary, only_failed, run_plan
 from catalogue.storage import is_remote, remove_leftovers
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
 from ootd_core.checkpoints.networks import DTYPES, choose_device
@@ -36,6 +37,7 @@ from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Scheduler
 from tryon.options import TryOnOptions
+from tryon.perception import PersonNetworks, PoseNetwork
 from tryon.preparation import FitChoice
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ HeightOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="auto takes all GPUs; or cpu, cuda:0,cuda:1 ...: one process each")
 ]
+PoseOption = Annotated[PoseNetwork, typer.Option(help="what finds people, and their joints")]
 DtypeOption = Annotated[str, typer.Option(help="fp32, fp16 or bf16")]
 
 
@@ -137,6 +140,7 @@ def batch_command(
     height: HeightOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "fp32",
+    pose_network: PoseOption = PoseNetwork.AUTO,
     lora: Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")] = None,
 ) -> None:
     """Dress a whole catalogue; run again, it does only what is missing."""
@@ -176,10 +180,11 @@ def batch_command(
     settings = WorkerSettings(
         model=model,
         variant=variant,
-        weights=_weights(model, variant, lora, rows, cache),
+        weights=_weights(model, variant, lora, rows, cache, pose_network),
         out=out,
         dtype=dtype,
         lora=lora,
+        pose_network=pose_network,
         device=devices[0],
         batch=at_once,
         ending=results.ending,
@@ -221,6 +226,7 @@ def check_command(
     height: HeightOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "fp32",
+    pose_network: PoseOption = PoseNetwork.AUTO,
 ) -> None:
     """Read a whole catalogue and name every fault; exit code 1 if there is one."""
     options = TryOnOptions(
@@ -244,6 +250,7 @@ def check_command(
             weights="none",
             out="",
             dtype=_dtype(dtype),
+            pose_network=pose_network,
             device=devices[0],
         )
         try:
@@ -323,13 +330,22 @@ def _dtype(name: str) -> str:
 
 
 def _weights(
-    model: Path, variant: Variant, lora: Path | None, rows: list[ManifestRow], cache: Path | None
+    model: Path,
+    variant: Variant,
+    lora: Path | None,
+    rows: list[ManifestRow],
+    cache: Path | None,
+    pose_network: PoseNetwork,
 ) -> str:
     """The stamp of the networks, which are looked for and checked."""
     verify(locate(model, variant))
     if any(row.mask is None for row in rows):
-        locate_preprocessors(model)
-    return weights_stamp(model, variant, lora, cache)
+        pose = PersonNetworks(model, variant, pose_network=pose_network).pose_network
+        if pose is PoseNetwork.BLAZEPOSE:
+            locate_blazepose(model)
+        elif pose is PoseNetwork.OPENPOSE:
+            locate_preprocessors(model)
+    return weights_stamp(model, variant, lora, cache, pose_network)
 
 
 def _run(plan: Plan, engine: Engine, results: Results, *, quiet: bool, json_lines: bool) -> Summary:

@@ -22,7 +22,7 @@ from catalogue.plan import (
 )
 from catalogue.results import Results
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
+from ootd_core.checkpoints.catalogue import BLAZEPOSE, MINI_CHECKPOINT
 from tests.catalogue.drawn_catalogue import (
     QUICK,
     rows_of,
@@ -189,7 +189,14 @@ def test_the_stamp_of_the_weights_is_of_their_content(
     lora.mkdir()
     (lora / "tryon.safetensors").write_bytes(b"x")
     with_lora = weights_stamp(copy, Variant.FULL_BODY, lora, tmp_path / "cache")
-    assert len({stamp, changed, with_lora}) == 3
+    mini = weights_stamp(copy, Variant.FULL_BODY, None, pose_network="mini")
+    blazepose = weights_stamp(copy, Variant.FULL_BODY, None, pose_network="blazepose")
+    (copy / "blazepose").mkdir()
+    for file in BLAZEPOSE.files:
+        (copy / file.path).parent.mkdir(exist_ok=True)
+        (copy / file.path).write_bytes(b"x")
+    seen = weights_stamp(copy, Variant.FULL_BODY, None, pose_network="blazepose")
+    assert len({stamp, changed, with_lora, mini, blazepose, seen}) == 6
 
 
 def task(name: str) -> RowTask:

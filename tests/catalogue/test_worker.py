@@ -36,6 +36,7 @@ from tests.catalogue.drawn_catalogue import (
     small_pictures,
 )
 from tryon import TryOn, perception
+from tryon.perception import SeenPerson
 
 
 @pytest.fixture(scope="module")
@@ -394,3 +395,34 @@ def test_settings_name_the_worker_and_its_format(tmp_path: Path) -> None:
     assert Image.open(path).format == "JPEG"
     with pytest.raises(ValueError, match=r"has the ending \.doc"):
         Worker(settings_for(tmp_path / "out", ending=".doc"))
+
+
+def test_everything_that_a_network_sees_of_people_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(2)
+    people = [
+        SeenPerson(keypoints=random.random((18, 3)), hands=random.random((2, 3, 3)),
+                   feet=random.random((2, 2, 3)), mask=random.random((64, 48)).astype(np.float32)),
+        SeenPerson(keypoints=random.random((18, 3))),
+    ]  # fmt: skip
+    pictures: list[np.ndarray] = []
+    monkeypatch.setattr(
+        perception.PersonNetworks, "see", lambda _self, picture: pictures.append(picture) or people
+    )
+    black = np.zeros((64, 48, 3), np.uint8)
+    for _ in range(2):
+        networks = Worker(settings_for(tmp_path, cache=tmp_path / "cache")).tryon.person_networks
+        for expected, found in zip(people, networks.see(black), strict=True):
+            for name in ("keypoints", "hands", "feet", "mask"):
+                wanted, got = getattr(expected, name), getattr(found, name)
+                assert got is wanted is None or np.array_equal(got, wanted), name
+    assert len(pictures) == 1
+    people.clear()
+    networks = Worker(settings_for(tmp_path)).tryon.person_networks
+    assert networks.see(black + 1) == [] == networks.people(black + 1)
+
+
+def test_a_pose_network_of_choice_is_that_of_the_try_on(tmp_path: Path) -> None:
+    worker = Worker(settings_for(tmp_path, pose_network="mini"))
+    assert worker.tryon.person_networks.pose_network == "mini"

@@ -138,7 +138,7 @@ def evaluate_command(
     person_networks = PersonNetworks(model, variant, device=device)
     has_parser = not missing(model, variant, (Part.PARSER,))
     if perceive:  # it opens the files, which may be missing or damaged
-        person_networks.parser, person_networks.body_network  # noqa: B018
+        _ = person_networks.parser, person_networks.body_network
     features = load_feature_networks(
         folder=networks_folder, inception=inception, alexnet=alexnet, device=device
     )

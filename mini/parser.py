@@ -135,7 +135,7 @@ class ParsingTask:
             total = total + 0.3 * F.cross_entropy(coarse, target[:, ::2, ::2])
         shares = F.one_hot(atr, ATR_CLASSES).permute(0, 3, 1, 2).float()
         for scores in self.network.deep_scores(levels):
-            there = F.adaptive_avg_pool2d(shares, scores.shape[2:])
+            there = F.adaptive_avg_pool2d(shares, (scores.shape[2], scores.shape[3]))
             total = total + 0.3 * F.cross_entropy(scores, there)
         right = (results[0][1].argmax(1) == atr).float().mean()
         return total, {"accuracy": right.item()}

@@ -172,7 +172,6 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
     if truth is None:
         return scores
     changed, worn, worn_seen = judged.changed, judged.worn, judged.worn_seen
-    has_shape = worn is not None and worn_seen is not None
     return replace(
         scores,
         ssim=whole_ssim(picture, truth),
@@ -181,7 +180,9 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
         mask_ssim=masked_ssim(picture, truth, mask),
         colour_error=colour_error(picture, truth, region),
         changed_psnr=None if changed is None else masked_psnr(picture, truth, mask | changed),
-        garment_iou=intersection_over_union(worn, worn_seen) if has_shape else None,
+        garment_iou=(
+            None if worn is None or worn_seen is None else intersection_over_union(worn, worn_seen)
+        ),
     )
 
 

@@ -104,6 +104,7 @@ def test_what_is_far_away_decides() -> None:
     picture = torch.zeros(1, 3, 1024, 32)
     with torch.no_grad():
         network.context.weight.zero_()
+        assert network.context.bias is not None
         network.context.bias.zero_()
         plain = network(picture)[0][1]
         other = picture.clone()

@@ -154,8 +154,14 @@ def test_the_garment_and_what_is_set_by_hand_reach_the_mask(mini: TryOn) -> None
     assert area(plain, mask_length="ankle") > area(plain, mask_length="waist") > robust
     joints = PaperDolls((256, 192), "test", dolls=1, categories={Category.UPPER})[0]
     for sleeves, fewer in (("none", True), ("auto", False)):
-        settings = {"people": [joints.keypoints], "mask_sleeves": sleeves}
-        result = mini(joints.person, joints.garment, "upper", options=QUICK, **settings)
+        result = mini(
+            joints.person,
+            joints.garment,
+            "upper",
+            options=QUICK,
+            people=[joints.keypoints],
+            mask_sleeves=sleeves,
+        )
         whole = mini(
             joints.person, joints.garment, "upper", options=QUICK, people=[joints.keypoints]
         )

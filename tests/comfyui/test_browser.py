@@ -166,16 +166,18 @@ def test_a_workflow_loads_whole(page: Any, path: Path, request: pytest.FixtureRe
             assert apart, f"{kind} and {other} overlap: {one}, {two}"
 
 
-def test_the_frontend_makes_the_prompt_of_the_api_twin(page: Any) -> None:
+def test_the_frontend_makes_the_prompt_of_the_api_twin(page: Any, server: ComfyUIServer) -> None:
     load(page, PACK / "workflows" / "upper_body.json")
     made = page.evaluate("async () => (await window.app.graphToPrompt()).output")
     twin = json.loads((PACK / "workflows" / "api" / "upper_body.json").read_text(encoding="utf-8"))
     assert set(made) == set(twin)
     for number, node in twin.items():
         found = dict(made[number]["inputs"])
+        kind = node["class_type"]
+        known = server.get(f"/object_info/{kind}")[kind]["input"].get("optional", {})
         # An optional widget that the twin leaves out comes with its default.
-        if "person_index" not in node["inputs"]:
-            assert found.pop("person_index", 0) == 0
+        for name in set(found) - set(node["inputs"]):
+            assert found.pop(name) == known[name][1]["default"], f"{kind}.{name}"
         assert found == node["inputs"], number
 
 

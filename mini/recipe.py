@@ -155,7 +155,7 @@ def train_parser(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     parser = SmallParser()
     parser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        steps=_scaled(1500, scale), learning_rate=4e-3, ema_decay=0.98, optimizer="muon"
+        steps=_scaled(2500, scale), learning_rate=4e-3, ema_decay=0.98, optimizer="muon"
     )
     run(ParsingTask(parser, draw_parsing_batch), settings, work)
     later = range(settings.steps, settings.steps + STATISTICS_BATCHES)
@@ -170,7 +170,7 @@ def train_pose(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     network = BodyNetwork(channels=POSE_CHANNELS)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        steps=_scaled(1500, scale),
+        steps=_scaled(2100, scale),
         learning_rate=3e-3,
         ema_decay=0.98,
         max_grad_norm=5.0,

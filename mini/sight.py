@@ -53,9 +53,13 @@ class JointSight:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sight:
-    """The figures of some people: joints and labels that occur among them."""
+    """The figures of some people: joints and labels that occur among them.
+
+    error: median distance, in pixels, of all found joints together.
+    """
 
     joints: dict[Joint, JointSight]
+    error: float
     overlaps: dict[Label, float]
 
 
@@ -79,7 +83,9 @@ def sight(seen: list[Seen]) -> Sight:
     """Return the figures over all these people. Raises ValueError where there is nobody."""
     if not seen:
         raise ValueError("Nobody was looked at: give at least one person.")
-    return Sight(joints=joint_sight(seen), overlaps=overlaps(seen))
+    errors, found = joint_errors(seen)
+    error = float(np.median(errors[found])) if found.any() else float("inf")
+    return Sight(joints=joint_sight(seen), error=error, overlaps=overlaps(seen))
 
 
 def overlaps(seen: list[Seen]) -> dict[Label, float]:
@@ -95,15 +101,21 @@ def overlaps(seen: list[Seen]) -> dict[Label, float]:
     return figures
 
 
-def joint_sight(seen: list[Seen]) -> dict[Joint, JointSight]:
-    """Return the figures of each joint that is inside a picture."""
+def joint_errors(seen: list[Seen]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the distances [N, 18] from the true joints, in pixels, and which ones are found."""
     missing = np.zeros((JOINTS, 3), np.float32)
     truth = np.stack([each.true_keypoints for each in seen])
     points = np.stack([missing if each.keypoints is None else each.keypoints for each in seen])
     heights = np.array([each.true_labels.shape[0] for each in seen])
-    there = truth[..., 2] > 0
     errors = np.linalg.norm(points[..., :2] - truth[..., :2], axis=-1)
-    found = there & (points[..., 2] > 0) & (errors <= FARTHEST_FOUND * heights[:, None])
+    known = (truth[..., 2] > 0) & (points[..., 2] > 0)
+    return errors, known & (errors <= FARTHEST_FOUND * heights[:, None])
+
+
+def joint_sight(seen: list[Seen]) -> dict[Joint, JointSight]:
+    """Return the figures of each joint that is inside a picture."""
+    errors, found = joint_errors(seen)
+    there = np.stack([each.true_keypoints[:, 2] > 0 for each in seen])
     figures: dict[Joint, JointSight] = {}
     for joint in Joint:
         number, right = there[:, joint].sum(), found[:, joint]
@@ -121,6 +133,7 @@ def table(figures: Sight) -> str:
     for joint, one in figures.joints.items():
         name = joint.name.lower().replace("_", " ")
         lines.append(f"{name:16} {one.there:6} {one.found:7.3f} {one.error:11.2f}")
+    lines.append(f"{'all':32}{figures.error:11.2f}")
     lines += ["", "label               IoU"]
     for label, overlap in figures.overlaps.items():
         lines.append(f"{label.name.lower().replace('_', ' '):16} {overlap:6.3f}")

@@ -30,6 +30,7 @@ def test_joints_are_found_where_they_are() -> None:
     nose, neck = figures[Joint.NOSE], figures[Joint.NECK]
     assert (nose.there, nose.found, nose.error) == (3, pytest.approx(2 / 3), 1.5)
     assert (neck.there, neck.found, neck.error) == (3, pytest.approx(2 / 3), 0.5)
+    assert sight(people).error == 0.75  # of 1.0, 2.0, 0.5, 0.5
 
 
 def test_whom_nobody_sees_has_no_joints() -> None:

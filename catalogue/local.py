@@ -71,6 +71,7 @@ class _Processes:
         self._queue = WarmQueue(tasks)
         self._deaths: dict[str, int] = {}
         self._deaths_in_a_row = 0
+        self._suspects: list[RowTask] = []
         self._context = multiprocessing.get_context("spawn")
         self._devices = devices
         self._children: list[_Child] = []
@@ -114,7 +115,7 @@ class _Processes:
             yield said
             return
         wanted: int = said
-        child.tasks = [] if stop.is_set() else self._queue.take(child, wanted)
+        child.tasks = [] if stop.is_set() else self._take(child, wanted)
         try:
             child.connection.send(child.tasks)
         except OSError:
@@ -123,6 +124,10 @@ class _Processes:
         if not child.tasks:
             child.process.join()
             self._forget(child)
+
+    def _take(self, child: _Child, wanted: int) -> list[RowTask]:
+        """What was in the hands of a dead process goes alone, so that no other row dies with it."""
+        return [self._suspects.pop()] if self._suspects else self._queue.take(child, wanted)
 
     def _bury(self, child: _Child, stop: threading.Event) -> Iterator[Finished]:
         """Hand on what a dead process had in its hands, and start another one."""
@@ -141,7 +146,7 @@ class _Processes:
             )
             host = replace(self._settings, device=child.device).host
             yield Finished(task=task, state=RowState.FAILED, error=error, host=host)
-        self._queue.give_back(again)
+        self._suspects += again
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row >= MOST_DEATHS_IN_A_ROW:
             raise OSError(

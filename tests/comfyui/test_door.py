@@ -54,7 +54,7 @@ def test_a_wrong_choice_is_said_once(server: ComfyUIServer) -> None:
     (node,) = json.loads(refused.value.read())["node_errors"].values()
     (error,) = node["errors"]
     assert node["class_type"] == "OOTD_TryOn"
-    assert "mask_mode is 'robst', but must be one of: robust, hide old" in error["details"]
+    assert "mask_mode is 'robst', but must be one of: auto, robust, hide old" in error["details"]
 
 
 def test_free_memory_frees_and_the_next_prompt_runs(server: ComfyUIServer) -> None:

@@ -23,15 +23,11 @@ from numpy.typing import NDArray
 
 from ootd_core.categories import Category, Variant
 from ootd_core.datasets.paper_dolls.sample import DollSample, draw_sample
+from ootd_core.evaluation.dolls import garment_labels
 from ootd_core.masks.agnostic import MaskMode, agnostic_mask
 from ootd_core.masks.labels import Label
 from ootd_core.masks.morphology import BoolMask
 
-WORN: dict[Category, tuple[Label, ...]] = {
-    Category.UPPER: (Label.UPPER_CLOTHES,),
-    Category.LOWER: (Label.SKIRT, Label.PANTS),
-    Category.DRESS: (Label.DRESS,),
-}
 OTHER: dict[Category, tuple[Label, ...]] = {
     Category.UPPER: (Label.SKIRT, Label.PANTS),
     Category.LOWER: (Label.UPPER_CLOTHES,),
@@ -54,7 +50,7 @@ class Reach:
 def reach_of(doll: DollSample, mask: BoolMask) -> Reach:
     """Judge a mask [H, W] of a doll by what its true picture changes."""
     changed = (doll.person != doll.truth).any(axis=2) | (doll.labels != doll.truth_labels)
-    new = np.isin(doll.truth_labels, WORN[doll.category])
+    new = np.isin(doll.truth_labels, garment_labels(doll))
     other = np.isin(doll.labels, OTHER[doll.category])
     return Reach(
         missed=_share(new & changed & ~mask, new),

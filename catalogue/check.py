@@ -11,7 +11,6 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,8 +18,7 @@ import numpy as np
 
 from catalogue.engine import RowState, RowTask, WorkerSettings
 from catalogue.manifest import Manifest, ManifestRow, RowFault, addresses_of
-from catalogue.plan import READERS
-from catalogue.storage import files_below, is_remote, read, suffix_of
+from catalogue.storage import as_file, files_below, for_each, read, suffix_of
 from catalogue.worker import Worker
 from ootd_core.images.files import load_image
 
@@ -51,7 +49,7 @@ def review(
 ) -> tuple[Review, list[ManifestRow]]:
     """Read everything that a manifest names; return what was found and the rows that are good."""
     found = Review(faults=list(manifest.faults), rows=len(manifest.rows) + len(manifest.faults))
-    contents = _read_all(addresses_of(manifest.rows), on_read)
+    contents = for_each(addresses_of(manifest.rows), _look, on_read)
     seen: dict[object, int] = {}
     good: list[ManifestRow] = []
     for row in manifest.rows:
@@ -104,18 +102,6 @@ class _Content:
     fault: str | None
 
 
-def _read_all(
-    addresses: Sequence[str], on_read: Callable[[int, int], None] | None
-) -> dict[str, _Content]:
-    found: dict[str, _Content] = {}
-    with ThreadPoolExecutor(READERS) as readers:
-        for address, content in zip(addresses, readers.map(_look, addresses), strict=True):
-            found[address] = content
-            if on_read is not None:
-                on_read(len(found), len(addresses))
-    return found
-
-
 def _look(address: str) -> _Content:
     """Decode a picture (a mask's array, a JSON); what is wrong with it is said of its address."""
     try:
@@ -129,16 +115,9 @@ def _look(address: str) -> _Content:
             return _Content(digest, None)
         if suffix == ARRAY:
             np.load(io.BytesIO(content), allow_pickle=False)
-        elif is_remote(address):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder, f"input{suffix}")
-                path.write_bytes(content)
-                try:
-                    load_image(path)
-                except (ValueError, OSError) as error:
-                    return _Content(digest, str(error).replace(str(path), address))
         else:
-            load_image(Path(address))
+            with as_file(address, content) as path:
+                load_image(path)
     except (ValueError, OSError, EOFError) as error:
         return _Content(digest, str(error))
     return _Content(digest, None)

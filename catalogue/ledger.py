@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from catalogue.engine import Finished, RowState
-from catalogue.storage import files_below, is_remote, join, lines, read, write
+from catalogue.storage import READERS, files_below, is_remote, join, lines, read, write
 
 FOLDER, FAILURES = "ledger", "failures.jsonl"
 PIECE_LINES, PIECE_SECONDS = 500, 30.0
 """What an object store gets at once, and how long a line waits for it at most."""
-AT_ONCE = 16
-"""Pieces fetched at once."""
 
 Line = dict[str, Any]
 
@@ -119,13 +117,13 @@ def read_ledger(out: str) -> Iterator[Line]:
 
 def _texts(addresses: list[str]) -> Iterator[bytes]:
     """The lines of files; of a store several pieces are fetched at once."""
-    for first in range(0, len(addresses), AT_ONCE):
-        some = addresses[first : first + AT_ONCE]
+    for first in range(0, len(addresses), READERS):
+        some = addresses[first : first + READERS]
         if not is_remote(some[0]):
             for address in some:
                 yield from lines(address)
             continue
-        with ThreadPoolExecutor(AT_ONCE) as readers:
+        with ThreadPoolExecutor(READERS) as readers:
             for content in readers.map(read, some):
                 yield from content.splitlines()
 

@@ -13,7 +13,6 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,24 +20,14 @@ from pathlib import Path
 from catalogue.engine import RowTask, WorkerSettings
 from catalogue.manifest import ManifestRow, addresses_of
 from catalogue.results import Results, content_address
-from catalogue.storage import read
+from catalogue.storage import for_each, read
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.blazepose import find_blazepose
-from ootd_core.checkpoints.catalogue import (
-    DENOISING_PARTS,
-    MINI_CHECKPOINT,
-    Part,
-    files_for,
-    find,
-)
-from ootd_core.checkpoints.integrity import file_stamp, weight_files
+from ootd_core.checkpoints.catalogue import DENOISING_PARTS, files_for, find
+from ootd_core.checkpoints.integrity import file_stamp, sha256_of, weight_files
 from ootd_core.checkpoints.whole_files import write_whole
 
-READERS = 16
-"""Files read at once: most of the time a store is waited for."""
 PERSONS_AT_ONCE = 2000
 """Persons in a block; label map, keypoints and latents of one take some 2 MB at 1024 x 768."""
-CHUNK = 2**20
 STAMPS = "weights.json"
 
 
@@ -120,13 +109,7 @@ def digests_of(
         except OSError as error:
             return error
 
-    found: dict[str, str | OSError] = {}
-    with ThreadPoolExecutor(READERS) as readers:
-        for address, result in zip(addresses, readers.map(digest, addresses), strict=True):
-            found[address] = result
-            if on_read is not None:
-                on_read(len(found), len(addresses))
-    return found
+    return for_each(addresses, digest, on_read)
 
 
 def in_order(
@@ -176,19 +159,12 @@ def weights_stamp(
     parts: dict[str, str] = {}
     from tryon.perception import PersonNetworks, PoseNetwork  # with what the networks need
 
-    pose = PersonNetworks(model, variant, pose_network=PoseNetwork(pose_network)).pose_network
-    parts["pose network"] = pose
-    if pose is PoseNetwork.BLAZEPOSE:
-        for path in find_blazepose(model) or ():
-            parts[f"blazepose {path.name}"] = known.digest(path)
-    if pose is PoseNetwork.MINI:
-        for file in files_for(Variant.FULL_BODY, (Part.POSE,)):
-            if (path := find(MINI_CHECKPOINT, file)) is not None:
-                parts[f"mini {file.path}"] = known.digest(path)
-    for file in files_for(variant, (*sorted(DENOISING_PARTS), Part.PARSER, Part.POSE)):
-        path = find(model, file)
+    networks = PersonNetworks(model, variant, pose_network=PoseNetwork(pose_network))
+    parts["pose network"] = networks.pose_network
+    denoising = (find(model, file) for file in files_for(variant, DENOISING_PARTS))
+    for number, path in enumerate([*denoising, *networks.files()]):
         for each in [] if path is None else dict.fromkeys([path, *weight_files(path)]):
-            parts[f"{file.path} {each.name}"] = known.digest(each)
+            parts[f"{number} {each.name}"] = known.digest(each)
     if lora is not None:
         for path in sorted(lora.glob("*.safetensors")) + sorted(lora.glob("*.json")):
             parts[f"lora {path.name}"] = known.digest(path)
@@ -209,7 +185,7 @@ class _Remembered:
 
     def digest(self, path: Path) -> str:
         stamp = repr(file_stamp(path))
-        digest = self._known.get(stamp) or _sha256(path)
+        digest = self._known.get(stamp) or sha256_of(path)
         self._used[stamp] = digest
         return digest
 
@@ -217,14 +193,6 @@ class _Remembered:
         if self._path is not None and self._used.items() - self._known.items():
             text = json.dumps(self._known | self._used, indent=1)
             write_whole(self._path, lambda temporary: temporary.write_text(text, "utf-8"))
-
-
-def _sha256(path: Path) -> str:
-    hasher = hashlib.sha256()
-    with path.open("rb") as content:
-        while chunk := content.read(CHUNK):
-            hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 class WarmQueue:

@@ -7,9 +7,11 @@ that local catalogues need nothing beside the headless requirements.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -23,6 +25,8 @@ PUT_WHOLE = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory", "hf", "oss", "r2"}
 )
 """Protocols whose store shows an object only when all of it is there; others move a file."""
+READERS = 16
+"""Files read at once: most of the time a store is waited for."""
 WAITS = (0.5, 2.0, 8.0)
 """Seconds before an address that did not answer is asked again."""
 
@@ -74,6 +78,39 @@ def read(address: str) -> bytes:
         raise FileNotFoundError(f"There is no file at {address}.") from None
     except OSError as error:
         raise OSError(f"{address} cannot be read ({error.strerror}).") from error
+
+
+@contextmanager
+def as_file(address: str, content: bytes) -> Generator[Path]:
+    """A local path to what was read from an address, for as long as the context lasts.
+
+    Errors about a temporary path that are raised within speak of the address.
+    """
+    if not is_remote(address):
+        yield Path(address)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"input{suffix_of(address)}")
+        path.write_bytes(content)
+        try:
+            yield path
+        except (ValueError, OSError) as error:
+            raise type(error)(str(error).replace(str(path), address)) from error
+
+
+def for_each(
+    addresses: Sequence[str],
+    act: Callable[[str], Answer],
+    on_done: Callable[[int, int], None] | None = None,
+) -> dict[str, Answer]:
+    """What `act` gives for each address, several at once. on_done: gets (addresses done, all)."""
+    found: dict[str, Answer] = {}
+    with ThreadPoolExecutor(READERS) as readers:
+        for address, answer in zip(addresses, readers.map(act, addresses), strict=True):
+            found[address] = answer
+            if on_done is not None:
+                on_done(len(found), len(addresses))
+    return found
 
 
 def write(address: str, content: bytes) -> None:

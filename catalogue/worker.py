@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,7 +23,7 @@ import torch
 from catalogue.cache import Cache
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
 from catalogue.results import Results
-from catalogue.storage import is_remote, read, suffix_of
+from catalogue.storage import as_file, is_remote, read
 from catalogue.warm import WarmPipeline, WarmTryOn
 from ootd_core.checkpoints.networks import DTYPES
 from ootd_core.checkpoints.whole_files import WriteError
@@ -33,7 +32,8 @@ from ootd_core.latents import SCALE
 from ootd_core.pipeline import alike
 from ootd_core.request import TryOnRequest
 from openpose import load_people
-from tryon.try_on import TryOnResult, advance
+from tryon.result import TryOnResult
+from tryon.try_on import advance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -260,16 +260,8 @@ class _Inputs:
         if hashlib.sha256(content).hexdigest() != digests[address]:
             self._kept.pop(address, None)
             raise OSError(f"{address} has changed since this run began: run again.")
-        if not is_remote(address):
-            yield Path(address)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"input{suffix_of(address)}")
-            path.write_bytes(content)
-            try:
-                yield path
-            except (ValueError, OSError) as error:
-                raise type(error)(str(error).replace(str(path), address)) from error
+        with as_file(address, content) as path:
+            yield path
 
     def _content(self, address: str) -> bytes:
         if address not in self._kept:

@@ -64,6 +64,11 @@ COMMANDS = (
         "Measure a checkpoint on drawn people that it was never trained on, or on a data set.",
     ),
     Command(
+        "sight",
+        "cli.sight:sight_command",
+        "Measure a parser and a pose network on drawn people that no training saw.",
+    ),
+    Command(
         "guidance-sweep",
         "cli.guidance_sweep:guidance_sweep_command",
         "Measure a checkpoint on held-out dolls at several guidance scales.",

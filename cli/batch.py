@@ -26,12 +26,30 @@ from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
 from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
 from catalogue.storage import is_remote, remove_leftovers
+from cli.options import (
+    DtypeOption,
+    EndOption,
+    FeatherOption,
+    FitOption,
+    GrowOption,
+    GuidanceOption,
+    HeightOption,
+    LoraOption,
+    MaskModeOption,
+    ModelOption,
+    PoseOption,
+    SamplerOption,
+    StartOption,
+    StepsOption,
+    VariantOption,
+    check_dtype,
+)
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
-from ootd_core.checkpoints.networks import DTYPES, choose_device
+from ootd_core.checkpoints.networks import choose_device
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
@@ -60,35 +78,17 @@ CategoryOption = Annotated[Category | None, typer.Option(help="of all garments i
 PairsOption = Annotated[
     Pairing, typer.Option(help="of the folders: by the order of names, or all with all")
 ]
-ModelOption = Annotated[Path, typer.Option(help="model folder; the mini by default")]
-VariantOption = Annotated[
-    Variant, typer.Option(help="hd: half body, upper garments; dc: full body")
-]
-StepsOption = Annotated[int, typer.Option(min=1, help="sampling steps of each garment")]
-GuidanceOption = Annotated[float, typer.Option(help="garment's strength, 1 to 5; 1 is without")]
-StartOption = Annotated[float, typer.Option(help="share of the steps before which there is none")]
-EndOption = Annotated[float, typer.Option(help="share of the steps from which on there is none")]
 SeedOption = Annotated[int, typer.Option(help="of the noise, of rows that name none")]
-SamplerOption = Annotated[Scheduler, typer.Option(help="how the noise is taken away")]
 SamplesOption = Annotated[int, typer.Option(min=1, help="pictures to make of a row")]
-MaskModeOption = Annotated[MaskMode, typer.Option(help="how the mask is drawn")]
 LengthOption = Annotated[
     MaskLength, typer.Option(help="where the new garments end; auto: by their pictures")
 ]
 SleevesOption = Annotated[
     MaskSleeves, typer.Option(help="how long their sleeves are; auto: by their pictures")
 ]
-GrowOption = Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")]
-FitOption = Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")]
-FeatherOption = Annotated[float, typer.Option(min=0, help="width of the seam in pixels")]
-HeightOption = Annotated[
-    int | None, typer.Option(help="of the networks' picture, a multiple of 32")
-]
 DeviceOption = Annotated[
     str, typer.Option(help="auto takes all GPUs; or cpu, cuda:0,cuda:1 ...: one process each")
 ]
-PoseOption = Annotated[PoseNetwork, typer.Option(help="what finds people, and their joints")]
-DtypeOption = Annotated[str, typer.Option(help="fp32, fp16 or bf16")]
 
 
 @batch_app.callback(invoke_without_command=True)
@@ -141,7 +141,7 @@ def batch_command(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "fp32",
     pose_network: PoseOption = PoseNetwork.AUTO,
-    lora: Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")] = None,
+    lora: LoraOption = None,
 ) -> None:
     """Dress a whole catalogue; run again, it does only what is missing."""
     if context.invoked_subcommand is not None:
@@ -151,7 +151,7 @@ def batch_command(
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
     if not is_remote(out):
         check_target(Path(out, FAILURES))
-    at_once, dtype, devices = _batch(batch), _dtype(dtype), _devices(device)
+    at_once, dtype, devices = _batch(batch), check_dtype(dtype), _devices(device)
     options = TryOnOptions(
         num_inference_steps=steps,
         guidance_scale=guidance,
@@ -249,7 +249,7 @@ def check_command(
             variant=variant,
             weights="none",
             out="",
-            dtype=_dtype(dtype),
+            dtype=check_dtype(dtype),
             pose_network=pose_network,
             device=devices[0],
         )
@@ -321,12 +321,6 @@ def _batch(text: str) -> int | None:
     if not text.isdecimal() or not int(text):
         raise ValueError(f"--batch is '{text}', but must be auto or a whole number from 1.")
     return int(text)
-
-
-def _dtype(name: str) -> str:
-    if name not in DTYPES:
-        raise ValueError(f"dtype is '{name}', but must be one of {', '.join(DTYPES)}.")
-    return name
 
 
 def _weights(

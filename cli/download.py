@@ -22,7 +22,8 @@ import typer
 
 from cli.progress import Progress
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import BLAZEPOSE, LICENCE_TABLE, WeightFile, files_for
+from ootd_core.checkpoints.blazepose import BLAZEPOSE
+from ootd_core.checkpoints.catalogue import LICENCE_TABLE, WeightFile, files_for
 from ootd_core.checkpoints.integrity import damage, imposter
 from ootd_core.checkpoints.whole_files import WriteError, check_target
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cli.dataset import parse_size
 from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
+from cli.options import check_dtype
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT, Part, missing
@@ -124,8 +125,7 @@ def evaluate_command(
 ) -> None:
     """Measure a checkpoint on drawn people that it was never trained on, or on a data set."""
     require("matplotlib", "torchmetrics")  # imported when the work is done
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
+    check_dtype(dtype)
     of_dolls = data is None and layout is None
     if perceive and not of_dolls:
         raise ValueError(

@@ -11,6 +11,24 @@ import typer
 from PIL import Image
 from torch import Tensor
 
+from cli.options import (
+    DtypeOption,
+    EndOption,
+    FeatherOption,
+    FitOption,
+    GrowOption,
+    GuidanceOption,
+    HeightOption,
+    LoraOption,
+    MaskModeOption,
+    ModelOption,
+    PoseOption,
+    SamplerOption,
+    StartOption,
+    StepsOption,
+    VariantOption,
+    check_dtype,
+)
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant, check_category
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
@@ -36,35 +54,23 @@ def tryon_command(
         list[Path] | None,
         typer.Option(help="picture of the garment, lying flat; repeat for an outfit"),
     ] = None,
-    model: Annotated[Path, typer.Option(help="model folder; the mini by default")] = (
-        MINI_CHECKPOINT
-    ),
-    variant: Annotated[
-        Variant, typer.Option(help="hd: half body, upper garments; dc: full body")
-    ] = Variant.FULL_BODY,
-    steps: Annotated[int, typer.Option(min=1, help="sampling steps of each garment")] = 20,
-    guidance: Annotated[
-        float, typer.Option(help="garment's strength, 1 to 5; 1 without guidance, quicker")
-    ] = 2.0,
-    guidance_start: Annotated[
-        float, typer.Option(min=0, max=1, help="share of the steps before which there is none")
-    ] = 0.0,
-    guidance_end: Annotated[
-        float, typer.Option(min=0, max=1, help="share of the steps from which on there is none")
-    ] = 1.0,
+    model: ModelOption = MINI_CHECKPOINT,
+    variant: VariantOption = Variant.FULL_BODY,
+    steps: StepsOption = 20,
+    guidance: GuidanceOption = 2.0,
+    guidance_start: StartOption = 0.0,
+    guidance_end: EndOption = 1.0,
     seed: Annotated[int, typer.Option(help="of the noise: another seed, another try")] = 0,
-    sampler: Annotated[Scheduler, typer.Option(help="how the noise is taken away")] = (
-        Scheduler.UNIPC
-    ),
+    sampler: SamplerOption = Scheduler.UNIPC,
     samples: Annotated[int, typer.Option(min=1, help="pictures to make")] = 1,
-    mask_mode: Annotated[MaskMode, typer.Option(help="how the mask is drawn")] = MaskMode.AUTO,
+    mask_mode: MaskModeOption = MaskMode.AUTO,
     mask_length: Annotated[
         MaskLength, typer.Option(help="where the new garment ends; auto: by its picture")
     ] = MaskLength.AUTO,
     mask_sleeves: Annotated[
         MaskSleeves, typer.Option(help="how long its sleeves are; auto: by its picture")
     ] = MaskSleeves.AUTO,
-    grow: Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")] = 0,
+    grow: GrowOption = 0,
     mask: Annotated[Path | None, typer.Option(help="your own mask: white is redrawn")] = None,
     invert_mask: Annotated[
         bool | None,
@@ -74,39 +80,25 @@ def tryon_command(
     person_index: Annotated[
         int, typer.Option(min=0, help="of several people: 0 is the most prominent one")
     ] = 0,
-    pose_network: Annotated[
-        PoseNetwork,
-        typer.Option(
-            help="what finds people: openpose is the model folder's own, blazepose is for "
-            "photographs; auto takes the folder's unless it lacks parser or pose network"
-        ),
-    ] = PoseNetwork.AUTO,
+    pose_network: PoseOption = PoseNetwork.AUTO,
     only_mask: Annotated[
         bool,
         typer.Option("--only-mask", help="write the mask alone to --out, for any inpainting model"),
     ] = False,
     mask_out: Annotated[Path | None, typer.Option(help="also write the mask as a picture")] = None,
-    fit: Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")] = (
-        FitChoice.AUTO
-    ),
-    feather: Annotated[float, typer.Option(min=0, help="width of the seam in pixels")] = 2.0,
-    height: Annotated[
-        int | None,
-        typer.Option(
-            min=64, help="of the networks' picture, a multiple of 32; default: as trained"
-        ),
-    ] = None,
+    fit: FitOption = FitChoice.AUTO,
+    feather: FeatherOption = 2.0,
+    height: HeightOption = None,
     quality: Annotated[
         int | None,
         typer.Option(min=1, max=100, help="of JPEG (default 95) and WebP (default without loss)"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
-    dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16")] = "fp32",
-    lora: Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")] = None,
+    dtype: DtypeOption = "fp32",
+    lora: LoraOption = None,
 ) -> None:
     """Dress a person in a garment."""
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype is '{dtype}', but must be one of {', '.join(DTYPES)}.")
+    check_dtype(dtype)
     garment = garment or []
     if only_mask and (mask is not None or mask_out is not None or samples != 1):
         raise ValueError(

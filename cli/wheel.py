@@ -19,7 +19,7 @@ from pathlib import Path
 import typer
 
 from cli.download import FileState, matches
-from ootd_core.checkpoints.catalogue import PackedFile, WheelFiles
+from ootd_core.checkpoints.blazepose import PackedFile, WheelFiles
 from ootd_core.checkpoints.integrity import damage
 from ootd_core.checkpoints.whole_files import check_target, write_whole
 from ootd_core.requirements import command_line, is_installed

@@ -1,24 +1,19 @@
 """How well a model folder's parser and pose network see drawn people that no training saw.
 
-`python -m mini.sight --model FOLDER --dolls 64` prints the figures; tests hold the bundled
-checkpoint to them. Labels: intersection over union of all dolls' pixels together. Joints: the share
-that was found of those inside the picture (clothes and hair may lie over them, as over a real
-person's), and the median distance of the found ones. A joint that lies farther off than
-FARTHEST_FOUND of the picture's height is not found.
+`python -m cli sight` prints the figures. Labels: intersection over union of all dolls' pixels
+together. Joints: the share that was found of those inside the picture (clothes and hair may lie
+over them, as over a real person's), and the median distance of the found ones. A joint that lies
+farther off than FARTHEST_FOUND of the picture's height is not found.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.datasets.paper_dolls.sample import draw_sample
 from ootd_core.masks.labels import Label
 from openpose.skeleton import JOINTS, Joint
@@ -138,18 +133,3 @@ def table(figures: Sight) -> str:
     for label, overlap in figures.overlaps.items():
         lines.append(f"{label.name.lower().replace('_', ' '):16} {overlap:6.3f}")
     return "\n".join(lines)
-
-
-def main() -> None:
-    """Look at held-out dolls and print what was seen."""
-    parser = argparse.ArgumentParser(prog="python -m mini.sight", description=main.__doc__)
-    parser.add_argument("--model", type=Path, default=MINI_CHECKPOINT, help="model folder")
-    parser.add_argument("--dolls", type=int, default=64, help="number of held-out dolls")
-    parser.add_argument("--first", type=int, default=0, help="seed of the first one")
-    given = parser.parse_args()
-    networks = PersonNetworks(given.model, Variant.FULL_BODY)
-    print(table(sight(look(networks, range(given.first, given.first + given.dolls)))))
-
-
-if __name__ == "__main__":
-    main()

@@ -247,17 +247,8 @@ class GenerateMask(io.ComfyNode):
         person_mask: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         require("cv2")
-        check_choices(
-            cls,
-            category=category,
-            variant=variant,
-            mode=mode,
-            mask_use=mask_use,
-            length=length,
-            sleeves=sleeves,
-        )
-        check_reach(mode, length, sleeves, category)
-        check_category(VARIANTS[variant], Category(category))
+        # Once more: what is linked is not known before.
+        cls.validate_inputs(category, variant, mode, mask_use, length, sleeves)
         wanted = (keep_hair, keep_arms, keep_legs, keep_scarf)
         kept = zip(KEEPABLE.values(), wanted, strict=True)
         keep = [label for labels, chosen in kept if chosen for label in labels]

@@ -177,7 +177,7 @@ class DetectBodyPose(io.ComfyNode):
     ) -> io.NodeOutput:
         require("cv2")
         pictures = to_pictures(image)
-        masks: list[NDArray[np.float32]] | None = None
+        masks = [np.zeros(size_of(picture), np.float32) for picture in pictures]
         if openpose_json.strip():
             with naming("openpose_json"):
                 given = frames_of(_parsed(openpose_json))
@@ -197,8 +197,6 @@ class DetectBodyPose(io.ComfyNode):
             found = [[each.person for each in people] for people in whole]
         else:
             found = _detect(pictures, model_folders.folder_of(checkpoint))
-        if masks is None:
-            masks = [np.zeros(size_of(picture), np.float32) for picture in pictures]
         frames = [
             frame_of(people, height=picture.shape[0], width=picture.shape[1])
             for people, picture in zip(found, pictures, strict=True)

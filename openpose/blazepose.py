@@ -28,6 +28,7 @@ from .regions import (
     letterbox,
     map_in_picture,
     points_in_picture,
+    sigmoid,
 )
 from .skeleton import JOINTS, Joint
 
@@ -108,7 +109,7 @@ class BlazePose:
                 WholePerson(
                     person=Person(keypoints=openpose_joints(rows), score=found.score, hands=hands),
                     feet=rows[np.array(FEET)],
-                    mask=map_in_picture(_sigmoid(mask[0, ..., 0]), region, height, width),
+                    mask=map_in_picture(sigmoid(mask[0, ..., 0]), region, height, width),
                 )
             )
         return people
@@ -137,7 +138,7 @@ def _with_confidence(
     What is hidden behind the body has a place and little confidence; what lies outside the picture
     is a guess, and missing.
     """
-    visibility, presence = _sigmoid(landmarks[:, 3]), _sigmoid(landmarks[:, 4])
+    visibility, presence = sigmoid(landmarks[:, 3]), sigmoid(landmarks[:, 4])
     inside = ((points >= 0) & (points <= [size[1] - 1, size[0] - 1])).all(axis=1)
     known = inside & (presence >= MIN_PRESENCE)
     rows = np.column_stack([points, np.maximum(visibility, 1e-3)])
@@ -146,10 +147,6 @@ def _with_confidence(
 
 def _distance(points: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(points - others, axis=1).mean())
-
-
-def _sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
 
 
 class _Network:

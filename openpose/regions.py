@@ -60,7 +60,7 @@ class Region:
         along = np.asarray(circle, np.float64) - np.asarray(hips, np.float64)
         return cls(
             centre=(float(hips[0]), float(hips[1])),
-            side=max(2 * REGION_SCALE * float(np.hypot(*along)) / 2, 1.0),
+            side=max(REGION_SCALE * float(np.hypot(*along)), 1.0),
             angle=float(np.arctan2(along[0], -along[1])),
         )
 
@@ -72,6 +72,11 @@ class Region:
         # Edges meet, not the centres of the outermost pixels.
         middle = np.full(2, (size - 1) / 2)
         return np.column_stack([turn, np.array(self.centre) - 0.5 - turn @ middle])
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities of logits, which are cut to -100 to 100."""
+    return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
 
 
 def anchors() -> NDArray[np.float64]:
@@ -125,7 +130,7 @@ def detections(
             f"The detector gives boxes [{ANCHORS}, 12] and scores [{ANCHORS}], not "
             f"{list(boxes.shape)} and {list(logits.shape)}: its file is another network."
         )
-    scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
+    scores = sigmoid(logits)
     chosen = np.flatnonzero(scores >= MIN_SCORE)
     chosen = chosen[np.argsort(-scores[chosen], kind="stable")]
     scores = scores[chosen]

@@ -6,7 +6,8 @@
     result = tryon("me.jpg", "dress.jpg", "dress", guidance_scale=2.0)
     result.images[0].save("me-in-the-dress.png")
 
-try_on        `TryOn`: fit, look, mask, dress, paste back; `TryOnResult`
+try_on        `TryOn`: fit, look, mask, dress, paste back
+result        `TryOnResult`; seconds and steps
 arguments     pictures, masks, people and outfits in the forms that a caller may give
 options       `TryOnOptions`: how to sample, to mask and to fit, checked when it is made
 preparation   which person is meant, how a picture comes to 3:4, what a mask of one's own means;
@@ -24,11 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .options import TryOnOptions
-    from .try_on import TryOn, TryOnResult
+    from .result import TryOnResult
+    from .try_on import TryOn
 
 __all__ = ["TryOn", "TryOnOptions", "TryOnResult"]
 
-_MODULES = {"TryOn": "try_on", "TryOnOptions": "options", "TryOnResult": "try_on"}
+_MODULES = {"TryOn": "try_on", "TryOnOptions": "options", "TryOnResult": "result"}
 
 
 def __getattr__(name: str) -> Any:

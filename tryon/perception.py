@@ -94,6 +94,7 @@ class PersonNetworks:
         self.variant = variant
         self.device = device
         self.pose_network = pose_network
+        self._seen: list[tuple[NDArray[np.uint8], list[SeenPerson]]] = []
         if pose_network is PoseNetwork.AUTO:
             whole = not missing(folder, variant, (Part.PARSER, Part.POSE))
             is_blazepose = not whole and find_blazepose(folder) is not None
@@ -140,7 +141,19 @@ class PersonNetworks:
         return seen_as(self.parser(looked_at(person)), size_of(person))
 
     def see(self, person: NDArray[np.uint8]) -> list[SeenPerson]:
-        """Everybody in a picture uint8 [H, W, 3], in pixels of it."""
+        """Everybody in a picture uint8 [H, W, 3], in pixels of it.
+
+        The last two pictures are not looked at again: joints and person mask are asked for apart,
+        of the whole picture and of what is fitted.
+        """
+        for picture, found in self._seen:
+            if np.array_equal(picture, person):
+                return found
+        found = self._look(person)
+        self._seen = [(person.copy(), found), *self._seen[:1]]
+        return found
+
+    def _look(self, person: NDArray[np.uint8]) -> list[SeenPerson]:
         if self.pose_network is not PoseNetwork.BLAZEPOSE:
             found = detect_people(self.body_network, person)
             return [SeenPerson(keypoints=each.keypoints) for each in found]
@@ -162,13 +175,18 @@ class PersonNetworks:
         """The joints [18, 3] of the most prominent person, None where nobody was found."""
         return choose_person(self.people(person), size_of(person)).keypoints
 
-    def stamp(self) -> str:
-        """What label maps and joints come from: another text when a file of it is another."""
+    def files(self) -> list[Path | None]:
+        """The files that label maps and joints come from; None for one that is not there."""
         files = files_for(self.variant, (Part.PARSER, Part.POSE))
         found = [find(self._folder_of(file.part), file) for file in files]
         if self.pose_network is PoseNetwork.BLAZEPOSE:
             found += find_blazepose(self.folder) or ()
-        return repr([self.pose_network, *(path and file_stamp(path) for path in found)])
+        return found
+
+    def stamp(self) -> str:
+        """What label maps and joints come from: another text when a file of it is another."""
+        stamps = (path and file_stamp(path) for path in self.files())
+        return repr([self.pose_network, *stamps])
 
     def _folder_of(self, part: Part) -> Path:
         is_mini = part is Part.POSE and self.pose_network is PoseNetwork.MINI

@@ -7,9 +7,7 @@ it is first needed and kept. What had to be done without is said in the result's
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,7 +39,13 @@ from ootd_core.images.fitting import (
     unfit_points,
 )
 from ootd_core.latents import SCALE, binary_mask
-from ootd_core.masks.agnostic import AgnosticMask, MaskMode, agnostic_mask, check_by_hand
+from ootd_core.masks.agnostic import (
+    NO_PERSON,
+    AgnosticMask,
+    MaskMode,
+    agnostic_mask,
+    check_by_hand,
+)
 from ootd_core.masks.morphology import MASK_THRESHOLD, SoftMask
 from ootd_core.masks.person_region import person_region_mask
 from ootd_core.pipeline import TryOnPipeline
@@ -63,33 +67,11 @@ from .preparation import (
     own_mask,
     person_box,
 )
+from .result import STAGES, RunProgress, TryOnResult, timed
 
 Picture = NDArray[np.uint8]
 MASK_HEIGHT = 1024
 """Of the picture in which a mask alone is drawn, in pixels."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TryOnResult:
-    """What a try-on gives.
-
-    Attributes:
-        images: RGB, at the size of the person's picture; none where a mask alone was asked for.
-        mask: L, at that size: what was repainted, for an outfit by any of its garments.
-        warnings: sentences for the user.
-        label_map: ATR labels uint8 [H, W] at that size, of the person before the last garment;
-            None where a mask was given, or a person mask stood in for it.
-        keypoints: [18, 3] in pixels of the person's picture (x, y, confidence); None where a mask
-            was given or nobody was found.
-        seconds: wall time by stage of this call.
-    """
-
-    images: list[Image.Image]
-    mask: Image.Image
-    warnings: tuple[str, ...]
-    label_map: LabelMap | None
-    keypoints: Keypoints | None
-    seconds: dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -102,7 +84,6 @@ class _Subject:
 
 Dressing = Generator[TryOnRequest, NDArray[np.uint8], TryOnResult]
 """A try-on that waits for its pictures: see `TryOn.dressing`."""
-STAGES = ("see the person", "load networks", "dress", "paste back")
 
 
 class TryOn:
@@ -218,15 +199,15 @@ class TryOn:
         """
         options = replace(options or TryOnOptions(), **settings)
         outfit = outfit_of(garment, category, self.variant)
-        progress = _Progress(on_step, options, len(outfit))
+        progress = RunProgress(on_step, options, len(outfit))
         dressing = self.dressing(person, outfit, options=options, mask=mask, people=people)
         seconds: dict[str, float] = {}
         step = advance(dressing)
         while isinstance(step, TryOnRequest):
             if "networks" not in self.__dict__:
-                with _timed(seconds, "load networks"):
+                with timed(seconds, "load networks"):
                     _ = self.networks
-            with _timed(seconds, "dress"):
+            with timed(seconds, "dress"):
                 pictures = TryOnPipeline(self.networks)(step, progress.next_run())
             step = advance(dressing, pictures)
         seconds |= step.seconds
@@ -257,7 +238,7 @@ class TryOn:
         painted = own_mask(mask_array(mask), size_of(original))
         joints = None if people is None else [keypoints_of(person) for person in people]
         seconds: dict[str, float] = {}
-        with _timed(seconds, "see the person"):
+        with timed(seconds, "see the person"):
             subject = self._meet(original, painted, joints, options)
         warnings = list(subject.person.warnings)
         if mask is not None and painted is None:
@@ -269,7 +250,7 @@ class TryOn:
             # The first garment gives so many images; each further one is put on each of these.
             for sample, image in enumerate(images):
                 canvas = fit_onto(image, subject.fit)
-                with _timed(seconds, "see the person"):
+                with timed(seconds, "see the person"):
                     if painted is not None:
                         repaint = binary_mask(fit_mask(painted, subject.fit))
                     else:
@@ -291,7 +272,7 @@ class TryOn:
                     num_images_per_prompt=1 if number else options.num_images_per_prompt,
                     scheduler=options.scheduler,
                 )
-                with _timed(seconds, "paste back"):
+                with timed(seconds, "paste back"):
                     dressed += [
                         paste_back(image, result, repaint, subject.fit, options.feather)
                         for result in results
@@ -331,7 +312,7 @@ class TryOn:
         original, flat = as_image(person), None if garment is None else as_image(garment)
         joints = None if people is None else [keypoints_of(person) for person in people]
         seconds: dict[str, float] = {}
-        with _timed(seconds, "see the person"):
+        with timed(seconds, "see the person"):
             subject = self._meet(original, None, joints, options)
             canvas = fit_onto(original, subject.fit)
             found, label_map = self._see_mask(canvas, subject, flat, category, options)
@@ -399,9 +380,7 @@ class TryOn:
             return self._mask(label_map, subject, garment, category, options), label_map
         seen = self._find(canvas, subject.person)
         if seen is None or seen.mask is None:
-            raise ValueError(
-                "No person was found in the picture: use one that shows a person, or supply a mask."
-            )
+            raise ValueError(NO_PERSON)
         found = person_region_mask(
             seen.mask,
             subject.person.keypoints,
@@ -467,38 +446,11 @@ def advance(
         return ended.value
 
 
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Generator[None]:
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started
-
-
 def _foreground(person: SeenPerson | None) -> LabelMap | None:
     """Where a person is, as a label map of 0 and 1."""
     if person is None or person.mask is None:
         return None
     return (person.mask >= MASK_THRESHOLD).astype(np.uint8)
-
-
-class _Progress:
-    """Steps counted over all samplings of a call: one for the first garment, and one for each
-    image and further garment."""
-
-    def __init__(self, on_step: OnStep | None, options: TryOnOptions, garments: int) -> None:
-        self.on_step = on_step
-        self.steps = options.num_inference_steps
-        self.total = self.steps * (1 + (garments - 1) * options.num_images_per_prompt)
-        self.run = 0
-
-    def next_run(self) -> OnStep | None:
-        if self.on_step is None:
-            return None
-        on_step, before = self.on_step, self.run * self.steps
-        self.run += 1
-        return lambda step, _, latents: on_step(before + step, self.total, latents)
 
 
 def _unfit_keypoints(subject: _Subject) -> Keypoints | None:

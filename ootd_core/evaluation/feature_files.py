@@ -7,16 +7,15 @@ there is no internet, the error names the address, so that the file can be copie
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
+from ..checkpoints.integrity import sha256_of
 from ..checkpoints.writing import write_whole
 
 logger = logging.getLogger(__name__)
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,15 +65,6 @@ def obtain(file: FeatureFile, folder: Path) -> Path:
         logger.warning("Downloading %s (%s bytes, %s).", file.url, f"{file.size:,}", file.licence)
         write_whole(path, lambda temporary: _download(file, temporary))
     return path
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hex."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as content:
-        while chunk := content.read(CHUNK):
-            hasher.update(chunk)
-    return hasher.hexdigest()
 
 
 def _download(file: FeatureFile, to: Path) -> None:

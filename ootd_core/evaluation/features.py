@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from .feature_files import ALEXNET, INCEPTION, FeatureFile, obtain, sha256_of
+from ..checkpoints.integrity import sha256_of
+from .feature_files import ALEXNET, INCEPTION, FeatureFile, obtain
 from .inception import load_inception
 from .perceptual import load_perceptual
 from .protocol import PROTOCOL

@@ -34,7 +34,7 @@ from .limbs import (
     legs_region,
     torso_region,
 )
-from .morphology import BoolMask, drop_specks, fill_holes, grow_mask, pieces_of
+from .morphology import BoolMask, drop_specks, fill_holes, grow_beside, grow_mask, pieces_of
 from .new_garment import MaskLength, MaskSleeves, lay_new_garment
 
 # Pixels at a height of 512, as all lengths of the mask's geometry.
@@ -46,6 +46,7 @@ PIECE = 150  # area: smaller pieces of the mask are not worth repainting
 
 MIN_PERSON_SHARE = 0.005  # of the picture's pixels
 MIN_PERSON_JOINTS = 4
+NO_PERSON = "No person was found in the picture: use one that shows a person, or supply a mask."
 
 
 class MaskMode(StrEnum):
@@ -125,9 +126,7 @@ def agnostic_mask(
         np.count_nonzero(label_map) < MIN_PERSON_SHARE * label_map.size
         and skeleton.known.sum() < MIN_PERSON_JOINTS
     ):
-        raise ValueError(
-            "No person was found in the picture: use one that shows a person, or supply a mask."
-        )
+        raise ValueError(NO_PERSON)
     added = np.zeros(label_map.shape, dtype=np.bool_)
     said: tuple[str, ...] = ()
     if mode is MaskMode.FAITHFUL:
@@ -158,8 +157,8 @@ def agnostic_mask(
             stays = kept | (_bare_skin(labels, bare, skeleton.scale) & ~region)
             mask &= ~stays
             added = fill_holes((mask | region) & ~stays) & ~stays & ~mask
-    old = _adjust(mask, kept, grow)
-    whole = _adjust(mask | added, kept, grow)
+    old = grow_beside(mask, kept, grow)
+    whole = grow_beside(mask | added, kept, grow)
     stays = np.isin(label_map, list(keep)) | others
     if keep_mask is not None:
         stays |= keep_mask
@@ -170,7 +169,7 @@ def agnostic_mask(
             f"Nothing is left to replace for a garment of category '{category}' (looked for: "
             f"{names.replace('_', ' ')}): choose another category, keep less, or supply a mask."
         )
-    missing = skeleton.missing(_joints_used(category, mode))
+    missing = skeleton.missing(joints_used(category, hiding=mode is MaskMode.HIDE_OLD_GARMENT))
     return AgnosticMask(
         mask=whole,
         new_garment=whole & ~old,
@@ -364,15 +363,10 @@ def _lowest_row(labels: NDArray[np.uint8]) -> float:
     return float(rows[-1]) if len(rows) else float(labels.shape[0])
 
 
-def _adjust(mask: BoolMask, kept: BoolMask, grow: int) -> BoolMask:
-    changed = grow_mask(mask, grow)
-    return mask | (changed & ~kept) if grow > 0 else changed
-
-
-def _joints_used(category: Category, mode: MaskMode) -> tuple[int, ...]:
+def joints_used(category: Category, *, hiding: bool) -> tuple[int, ...]:
+    """The joints from which a mask is drawn; hiding: one that covers limbs whole."""
     arms = tuple(joint for joints in ARMS.values() for joint in joints)
     legs = tuple(joint for joints in LEGS for joint in joints)
-    hiding = mode is MaskMode.HIDE_OLD_GARMENT
     match category:
         case Category.UPPER:
             return arms + HIPS if hiding else arms

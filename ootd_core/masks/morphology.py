@@ -67,6 +67,12 @@ def grow_mask(mask: BoolMask, pixels: int) -> BoolMask:
     return change(mask.astype(np.uint8), square).astype(bool)
 
 
+def grow_beside(mask: BoolMask, kept: BoolMask, by: int) -> BoolMask:
+    """The mask [H, W] grown by so many pixels, but not over what is kept; or shrunk if negative."""
+    changed = grow_mask(mask, by)
+    return mask | (changed & ~kept) if by > 0 else changed
+
+
 def feather_mask(mask: BoolMask, pixels: float) -> SoftMask:
     """Softens a mask inwards: 0 outside it, rising to 1 over `pixels` behind its edge.
 

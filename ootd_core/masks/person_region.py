@@ -15,15 +15,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..categories import Category
-from .agnostic import PIECE, AgnosticMask, one_person, theirs
+from .agnostic import (
+    MIN_PERSON_SHARE,
+    NO_PERSON,
+    PIECE,
+    AgnosticMask,
+    joints_used,
+    one_person,
+    theirs,
+)
 from .body_parts import BodyPart, BodyParts, body_parts
-from .limbs import ARMS, HIPS, LEGS, SHOULDERS, Skeleton
-from .morphology import MASK_THRESHOLD, BoolMask, SoftMask, drop_specks, fill_holes, grow_mask
+from .limbs import HIPS, LEGS, SHOULDERS, Skeleton
+from .morphology import (
+    MASK_THRESHOLD,
+    BoolMask,
+    SoftMask,
+    drop_specks,
+    fill_holes,
+    grow_beside,
+    grow_mask,
+)
 from .new_garment import MaskLength, MaskSleeves, NewGarment, lay_new_garment
 
 MARGIN = 5
 """Pixels at a height of 512 by which the mask leaves the person: outlines are soft."""
-MIN_PERSON_SHARE = 0.005
 MIN_SHARE = 0.03
 """Of the person: a mask that is smaller means that the picture ends before the garment begins."""
 HEM = 0.3
@@ -82,9 +97,7 @@ def person_region_mask(
         )
     skeleton = Skeleton.of(keypoints, *shape)
     if not skeleton.known.any():
-        raise ValueError(
-            "No person was found in the picture: use one that shows a person, or supply a mask."
-        )
+        raise ValueError(NO_PERSON)
     whole = (person if person.dtype == np.bool_ else person >= MASK_THRESHOLD).astype(np.uint8)
     whole[theirs(whole, skeleton, bystanders)] = 0
     own = one_person(whole, skeleton) > 0
@@ -105,7 +118,7 @@ def person_region_mask(
     new = NewGarment(region=np.zeros_like(old), over_others=np.zeros_like(old))
     if garment is not None or (length, sleeves) != (MaskLength.AUTO, MaskSleeves.AUTO):
         new = lay_new_garment(skeleton, category, garment=garment, length=length, sleeves=sleeves)
-    old, mask = (_adjust(each, kept, grow) for each in (old, old | (new.region & ~kept)))
+    old, mask = (grow_beside(each, kept, grow) for each in (old, old | (new.region & ~kept)))
     if keep_mask is not None:
         mask = mask & ~keep_mask
     if np.count_nonzero(mask) < MIN_SHARE * np.count_nonzero(own):
@@ -114,18 +127,13 @@ def person_region_mask(
             "not show that part of the person, or all of it is kept; choose another category, or "
             "supply a mask."
         )
-    missing = skeleton.missing(_joints_used(category))
+    missing = skeleton.missing(joints_used(category, hiding=True))
     return AgnosticMask(
         mask=mask,
         new_garment=mask & ~old,
         missing=missing,
         warnings=(*_warnings(skeleton, missing, category), *new.warnings),
     )
-
-
-def _adjust(mask: BoolMask, kept: BoolMask, grow: int) -> BoolMask:
-    changed = grow_mask(mask, grow)
-    return mask | (changed & ~kept) if grow > 0 else changed
 
 
 def _covered(body: BodyParts, category: Category) -> BoolMask:
@@ -145,18 +153,6 @@ def _between(legs: BoolMask) -> BoolMask:
     """What lies between the outermost pixels of each row [H, W]: the gap that a skirt fills."""
     reached = np.logical_or.accumulate
     return reached(legs, axis=1) & reached(legs[:, ::-1], axis=1)[:, ::-1]
-
-
-def _joints_used(category: Category) -> tuple[int, ...]:
-    arms = tuple(joint for joints in ARMS.values() for joint in joints)
-    legs = tuple(joint for joints in LEGS for joint in joints)
-    match category:
-        case Category.UPPER:
-            return arms + HIPS
-        case Category.LOWER:
-            return legs
-        case Category.DRESS:
-            return arms + legs
 
 
 def _warnings(skeleton: Skeleton, missing: tuple[str, ...], category: Category) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from catalogue.plan import (
 )
 from catalogue.results import Results
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.catalogue import BLAZEPOSE, MINI_CHECKPOINT
+from ootd_core.checkpoints.blazepose import BLAZEPOSE
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from tests.catalogue.drawn_catalogue import (
     QUICK,
     rows_of,
@@ -176,7 +177,7 @@ def test_the_stamp_of_the_weights_is_of_their_content(
     stamp = weights_stamp(MINI_CHECKPOINT, Variant.FULL_BODY, None)
     assert weights_stamp(copy, Variant.FULL_BODY, None, tmp_path / "cache") == stamp
     hashed: list[Path] = []
-    monkeypatch.setattr("catalogue.plan._sha256", lambda path: hashed.append(path) or "0")
+    monkeypatch.setattr("catalogue.plan.sha256_of", lambda path: hashed.append(path) or "0")
     assert weights_stamp(copy, Variant.FULL_BODY, None, tmp_path / "cache") == stamp
     assert not hashed, "what has not changed is not read again"
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from cli.doctor import (
     report,
 )
 from cli.model_folder import Finding, State, examine
-from ootd_core.checkpoints.catalogue import BLAZEPOSE
+from ootd_core.checkpoints.blazepose import BLAZEPOSE
 from tests.model_folder import LFS_POINTER, make_model_folder, truncate, unet
 
 RUNNER = CliRunner()

@@ -16,8 +16,13 @@ import pytest
 
 from cli.download import FileState
 from cli.wheel import fetch_packed
-from ootd_core.checkpoints.blazepose import blazepose_command, find_blazepose, locate_blazepose
-from ootd_core.checkpoints.catalogue import BLAZEPOSE, WheelFiles
+from ootd_core.checkpoints.blazepose import (
+    BLAZEPOSE,
+    WheelFiles,
+    blazepose_command,
+    find_blazepose,
+    locate_blazepose,
+)
 from ootd_core.requirements import ROOT
 
 NAME = "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl"

@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mini import sight as module
-from mini.sight import FARTHEST_FOUND, Seen, joint_sight, main, overlaps, sight
+from mini.sight import FARTHEST_FOUND, Seen, joint_sight, overlaps, sight
 from ootd_core.masks.labels import Label
 from openpose.skeleton import Joint
 
@@ -52,21 +51,3 @@ def test_labels_overlap_over_all_people_together() -> None:
     assert set(figures) == {Label.BACKGROUND, Label.SKIRT, Label.DRESS}
     assert figures[Label.BACKGROUND] == 1 and figures[Label.DRESS] == 0
     assert figures[Label.SKIRT] == 70 / 80
-
-
-def test_the_command_looks_at_held_out_dolls(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["sight", "--dolls", "1", "--first", "3"])
-    looked: list[list[int]] = []
-    look = module.look
-
-    def recorded(networks: module.PersonNetworks, seeds: range) -> list[Seen]:
-        looked.append(list(seeds))
-        return look(networks, seeds)
-
-    monkeypatch.setattr(module, "look", recorded)
-    main()
-    assert looked == [[3]]
-    said = capsys.readouterr().out
-    assert "left wrist" in said and "upper clothes" in said

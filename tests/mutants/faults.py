@@ -227,7 +227,7 @@ FAULTS: tuple[Fault, ...] = (
     agnostic("nearer to the person is theirs", "np.min(others, axis=0) < own",
              "np.min(others, axis=0) > own"),
     agnostic("only the first bystander", "np.min(others, axis=0)", "others[0]"),
-    agnostic("grown over what is kept", "mask | (changed & ~kept)", "mask | changed"),
+    morphology("grown over what is kept", "mask | (changed & ~kept)", "mask | changed"),
     agnostic("fewer joints make a person", "MIN_PERSON_JOINTS = 4", "MIN_PERSON_JOINTS = 3"),
     agnostic("less of a picture is a person", "MIN_PERSON_SHARE = 0.005",
              "MIN_PERSON_SHARE = 0.004"),

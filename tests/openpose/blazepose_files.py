@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ootd_core.checkpoints.catalogue import BLAZEPOSE
+from ootd_core.checkpoints.blazepose import BLAZEPOSE
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("OOTD_BLAZEPOSE", ROOT / "checkpoints"))

@@ -8,13 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.catalogue import (
-    BLAZEPOSE,
-    DEMO_SAMPLES,
-    MINI_CHECKPOINT,
-    Part,
-    files_for,
-)
+from ootd_core.checkpoints.blazepose import BLAZEPOSE
+from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT, Part, files_for
 from tests.ootd_core.masks.drawn_person import keypoints, label_map
 from tests.openpose.blazepose_files import FOLDER, needs_astronaut
 from tests.openpose.test_blazepose import astronaut

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.blazepose import BLAZEPOSE
 from ootd_core.checkpoints.catalogue import (
-    BLAZEPOSE,
     DENOISING_PARTS,
     FILES,
     LICENCE_TABLE,

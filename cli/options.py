@@ -1,0 +1,55 @@
+"""The options that `tryon` and `batch` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ootd_core.categories import Variant
+from ootd_core.checkpoints.networks import DTYPES
+from ootd_core.masks.agnostic import MaskMode
+from ootd_core.sampling import Scheduler
+from tryon.perception import PoseNetwork
+from tryon.preparation import FitChoice
+
+ModelOption = Annotated[Path, typer.Option(help="model folder; the mini by default")]
+VariantOption = Annotated[
+    Variant, typer.Option(help="hd: half body, upper garments; dc: full body")
+]
+StepsOption = Annotated[int, typer.Option(min=1, help="sampling steps of each garment")]
+GuidanceOption = Annotated[
+    float, typer.Option(help="garment's strength, 1 to 5; 1 without guidance, quicker")
+]
+StartOption = Annotated[
+    float, typer.Option(min=0, max=1, help="share of the steps before which there is none")
+]
+EndOption = Annotated[
+    float, typer.Option(min=0, max=1, help="share of the steps from which on there is none")
+]
+SamplerOption = Annotated[Scheduler, typer.Option(help="how the noise is taken away")]
+MaskModeOption = Annotated[MaskMode, typer.Option(help="how the mask is drawn")]
+GrowOption = Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")]
+FitOption = Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")]
+FeatherOption = Annotated[float, typer.Option(min=0, help="width of the seam in pixels")]
+HeightOption = Annotated[
+    int | None,
+    typer.Option(min=64, help="of the networks' picture, a multiple of 32; default: as trained"),
+]
+PoseOption = Annotated[
+    PoseNetwork,
+    typer.Option(
+        help="what finds people: openpose is the model folder's own, blazepose is for "
+        "photographs; auto takes the folder's unless it lacks parser or pose network"
+    ),
+]
+DtypeOption = Annotated[str, typer.Option(help="fp32, fp16 or bf16")]
+LoraOption = Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")]
+
+
+def check_dtype(name: str) -> str:
+    """The name of a dtype. Raises ValueError for an unknown one."""
+    if name not in DTYPES:
+        raise ValueError(f"dtype is '{name}', but must be one of {', '.join(DTYPES)}.")
+    return name

@@ -285,9 +285,11 @@ def in_wider_picture(
     beside = (0, 0) if more else (rng.uniform(0, 0.3) * height, rng.uniform(0, 0.3) * height)
     left = rng.uniform(0, more)
     rows, columns = ((round(a), round(b)) for a, b in (beside, (left, more - left)))
-    mode = "edge" if rng.random() < 0.5 else "constant"
-    levels = {} if mode == "edge" else {"constant_values": int(rng.integers(256))}
-    padded = np.pad(image, (rows, columns, (0, 0)), mode=mode, **levels)
+    around = (rows, columns, (0, 0))
+    if rng.random() < 0.5:
+        padded = np.pad(image, around, mode="edge")
+    else:
+        padded = np.pad(image, around, constant_values=int(rng.integers(256)))
     return padded, np.pad(labels, (rows, columns))
 
 

@@ -155,7 +155,7 @@ def train_parser(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     parser = SmallParser()
     parser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        steps=_scaled(2500, scale), learning_rate=4e-3, ema_decay=0.98, optimizer="muon"
+        steps=_scaled(3200, scale), learning_rate=4e-3, ema_decay=0.98, optimizer="muon"
     )
     run(ParsingTask(parser, draw_parsing_batch), settings, work)
     later = range(settings.steps, settings.steps + STATISTICS_BATCHES)
@@ -243,6 +243,8 @@ def draw_parsing_batch(step: int) -> ParsingBatch:
     drawings = [one for seed in range(first, first + PARSER_DOLLS) for one in outfits(seed)]
     pairs = [(drawing.image, drawing.labels) for drawing in drawings]
     pairs.append((empty, np.zeros_like(empty[..., 0])))
+    for number in (step % 3, 3 + step % 3):  # of each doll one picture
+        pairs[number] = in_wider_picture(*pairs[number], np.random.default_rng((step, number)))
     images = np.concatenate([parser_input(picture, PARSER_SIZE) for picture, _ in pairs])
     labels = np.stack([target_labels(labels, PARSER_SIZE) for _, labels in pairs])
     return torch.from_numpy(images), torch.from_numpy(labels)
@@ -269,6 +271,26 @@ def draw_pose_batch(step: int) -> PoseBatch:
         joints.append(heatmap)
     images, limbs, joints = (torch.from_numpy(np.stack(maps)) for maps in (images, limbs, joints))
     return images, limbs, joints
+
+
+def in_wider_picture(
+    image: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Put a picture [H, W, 3] and its label map into a wider or higher one, which continues it.
+
+    The parser's frame is black beside a picture of another shape than its own.
+    """
+    height, width = labels.shape
+    more = rng.uniform(0, 1.2) * width if rng.random() < 0.8 else 0.0
+    beside = (0, 0) if more else (rng.uniform(0, 0.3) * height, rng.uniform(0, 0.3) * height)
+    left = rng.uniform(0, more)
+    rows, columns = ((round(a), round(b)) for a, b in (beside, (left, more - left)))
+    around = (rows, columns, (0, 0))
+    if rng.random() < 0.5:
+        padded = np.pad(image, around, mode="edge")
+    else:
+        padded = np.pad(image, around, constant_values=int(rng.integers(256)))
+    return padded, np.pad(labels, (rows, columns))
 
 
 def held_out_psnr(autoencoder: AutoencoderKL) -> float:

@@ -1,10 +1,18 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mini import recipe
-from mini.recipe import LOWEST, Stage, draw_parsing_batch, draw_pose_batch, stages
+from mini.recipe import (
+    LOWEST,
+    Stage,
+    draw_parsing_batch,
+    draw_pose_batch,
+    in_wider_picture,
+    stages,
+)
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import missing
 from ootd_core.checkpoints.networks import load_networks
@@ -46,6 +54,20 @@ def test_all_stages_make_a_whole_model_folder(
     assert (out / "ootd" / "ootd_dc" / "checkpoint-4").is_dir()
 
 
+def test_a_wider_picture_continues_the_picture() -> None:
+    image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    labels = np.full((4, 6), Label.FACE, np.uint8)
+    shapes: set[tuple[int, ...]] = set()
+    for seed in range(12):
+        wider, where = in_wider_picture(image, labels, np.random.default_rng(seed))
+        assert wider.shape[:2] == where.shape
+        ys, xs = np.nonzero(where)
+        inside = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
+        assert (wider[inside] == image).all() and len(ys) == labels.size
+        shapes.add(where.shape)
+    assert max(width for _, width in shapes) > 9 and max(height for height, _ in shapes) > 4
+
+
 def test_batches_show_dolls_and_pictures_without_a_person() -> None:
     images, labels = draw_parsing_batch(0)
     assert images.shape == (7, 3, 256, 192) and labels.shape == (7, 128, 96)
@@ -53,9 +75,12 @@ def test_batches_show_dolls_and_pictures_without_a_person() -> None:
     for start in (0, 3):  # somebody in a dress, in a skirt, in trousers
         for lowest, seen in zip(LOWEST, labels[start:], strict=False):
             assert [label for label in LOWEST if (seen == label).any()] == [lowest]
+    black = (images < images.amin((2, 3), keepdim=True) + 0.01).all(1)  # in every channel
+    beside = [bool(one[0].all() or one[:, 0].all()) for one in black[:6]]
+    assert beside == [True, False, False, True, False, False]  # those put into wider pictures
     head = labels[:, :25]  # whose neck a garment may cover
-    assert torch.equal(head[0] == Label.FACE, head[1] == Label.FACE)
-    assert not torch.equal(head[0] == Label.FACE, head[3] == Label.FACE)
+    assert torch.equal(head[1] == Label.FACE, head[2] == Label.FACE)
+    assert not torch.equal(head[1] == Label.FACE, head[4] == Label.FACE)
     pictures, limbs, joints = draw_pose_batch(0)
     assert len(pictures) == len(limbs) == len(joints) == 7
     assert limbs[:6].flatten(1).any(1).all() and not limbs[6:].any()

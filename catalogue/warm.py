@@ -33,7 +33,7 @@ from tryon.preparation import LabelMap
 from tryon.try_on import TryOn
 
 SEEN = tuple(field.name for field in fields(SeenPerson))
-MASK_RECIPE = 1
+MASK_RECIPE = 2
 """Raised when masks are drawn otherwise, as `results.RECIPE` then is."""
 
 

@@ -42,6 +42,7 @@ HIDING_GARMENT_MARGIN = 16
 HIDING_ARM_WIDTH, HIDING_ARM_MARGIN = 72, 12
 TORSO_MARGIN = 24
 SPECK = 30  # area: smaller pieces of a label are noise of the parser
+ASTRAY = 12  # a joint farther from the person's pixels than this was seen where no person is
 PIECE = 150  # area: smaller pieces of the mask are not worth repainting
 
 MIN_PERSON_SHARE = 0.005  # of the picture's pixels
@@ -136,6 +137,7 @@ def agnostic_mask(
         hide = mode is MaskMode.HIDE_OLD_GARMENT
         new = None
         if mode is MaskMode.AUTO:
+            skeleton = skeleton.within(grow_mask(labels > 0, round(ASTRAY * skeleton.scale)))
             new = lay_new_garment(
                 skeleton,
                 category,
@@ -145,6 +147,8 @@ def agnostic_mask(
                 sleeves=sleeves,
             )
             said = new.warnings
+            if category is Category.LOWER and new.region.any():
+                labels = _skirt_of_a_dress(labels, new.region)
         bare = new.bare if new else frozenset[Label]()
         mask, kept = _robust(labels, skeleton, category, variant, hide=hide, bare=bare)
         if new and new.region.any():
@@ -154,6 +158,8 @@ def agnostic_mask(
                 kept &= ~leaving
                 region |= grow_mask(leaving, round(reference.ARM_MARGIN * skeleton.scale))
             kept &= ~(new.over_others & np.isin(labels, list(COVERED_BY_HEM[category])))
+            clothes = np.isin(labels, list(KEPT[category] & REPLACED[Category.DRESS]))
+            kept &= ~(clothes & ~drop_specks(clothes, PIECE * skeleton.scale**2))
             stays = kept | (_bare_skin(labels, bare, skeleton.scale) & ~region)
             mask &= ~stays
             added = fill_holes((mask | region) & ~stays) & ~stays & ~mask
@@ -258,6 +264,16 @@ def _robust(
         region |= grow_mask(clothes, round(HIDING_GARMENT_MARGIN * scale))
     mask = fill_holes(region & ~kept) & ~kept
     return drop_specks(mask, PIECE * scale**2), kept
+
+
+def _skirt_of_a_dress(labels: NDArray[np.uint8], region: BoolMask) -> NDArray[np.uint8]:
+    """The labels with what of a dress hangs below the new waist as a skirt: a garment for the legs
+    takes its place, while the rest of the dress stays."""
+    waist = np.flatnonzero(region.any(axis=1))[0]
+    labels = labels.copy()
+    below = labels[waist:]
+    below[below == Label.DRESS] = Label.SKIRT
+    return labels
 
 
 def _forearms_leaving(labels: NDArray[np.uint8], skeleton: Skeleton) -> BoolMask:

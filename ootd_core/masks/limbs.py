@@ -7,7 +7,7 @@ the border. All lengths are given for a picture 512 pixels high and scaled by `S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -94,6 +94,17 @@ class Skeleton:
     def missing(self, joints: tuple[int, ...]) -> tuple[str, ...]:
         """The names of those `joints` that are not known."""
         return tuple(JOINTS[joint] for joint in joints if not self.known[joint])
+
+    def within(self, region: BoolMask) -> Skeleton:
+        """The skeleton without the joints in the picture that lie outside a region [H, W].
+
+        All stay where none would, as with the label map of nobody.
+        """
+        x, y = np.round(self.points).astype(np.int64).T
+        inside = (x >= 0) & (y >= 0) & (x < self.width) & (y < self.height)
+        rows, columns = np.where(inside, y, 0), np.where(inside, x, 0)
+        known = self.known & (~inside | region[rows, columns])
+        return replace(self, known=known) if known.any() else self
 
     def distance(self) -> NDArray[np.float32]:
         """How far each pixel is from the nearest bone or joint [H, W]; infinite without any."""

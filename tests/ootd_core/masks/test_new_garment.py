@@ -201,3 +201,28 @@ def test_a_forearm_that_leaves_the_picture_gets_its_sleeve() -> None:
         for sleeve in (185, 60)
     )
     assert long[220, 5] and not short[220, 5]
+
+
+def test_a_skirt_takes_the_place_of_what_a_dress_has_below_the_waist() -> None:
+    labels = short_dress()
+    hanging = (labels == Label.DRESS) & (np.arange(512)[:, None] > 290)
+    mask = make(labels, category=LOWER, garment=skirt()).mask
+    assert mask[hanging].all()
+    chest = (labels == Label.DRESS) & (np.arange(512)[:, None] < 180)
+    assert not mask[chest].any()
+
+
+def test_crumbs_of_another_label_leave_no_hole() -> None:
+    labels = label_map()
+    labels[300:306, 165:171] = Label.UPPER_CLOTHES
+    assert make(labels, category=LOWER, garment=trousers()).mask[300:306, 165:171].all()
+
+
+def test_a_joint_seen_where_nobody_is_draws_no_limb() -> None:
+    astray = keypoints()
+    astray[4, :2] = 30, 60
+    made = make(category=UPPER, garment=top(), points=astray)
+    assert made.missing == ("right wrist",)
+    assert not made.mask[40:150, 10:90].any()
+    of_nobody = make(np.zeros((512, 384), np.uint8), category=UPPER, garment=top())
+    assert of_nobody.missing == ()

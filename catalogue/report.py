@@ -49,7 +49,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """A picture to show: its thumbnail's name, where it lies, and the digits that its hash must have."""
+    """A picture to show: its thumbnail's name, where it lies, the first digits of its hash."""
 
     name: str
     address: str

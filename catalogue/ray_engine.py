@@ -66,6 +66,14 @@ def workers_range(text: str) -> tuple[int, int]:
     return least, most
 
 
+def _ray() -> Any:
+    """Ray, which takes a second to import, and whose types are of no use."""
+    import ray
+    import ray.data
+
+    return ray
+
+
 class Desk:
     """An actor that workers ask before each row, and that counts what they have begun."""
 
@@ -109,8 +117,7 @@ class Dresser:
     """What runs in an actor: takes groups of tasks, writes the results, returns a record each."""
 
     def __init__(self, settings: WorkerSettings, groups: Sequence[Any], desk: Any, mark: str):
-        import ray
-
+        ray = _ray()
         self._settings = settings
         self._groups = groups
         self._desk = desk
@@ -245,9 +252,7 @@ class RayEngine:
         stop: threading.Event,
     ) -> Iterator[str]:
         """Yield what actors return, while `stop` and dying workers are looked after."""
-        import ray
-        from ray.data import ActorPoolStrategy
-
+        ray = _ray()
         desk = ray.remote(Desk).options(num_cpus=0, **_here(ray)).remote()
         least, most = pool
         cpus, gpus = _share(settings)
@@ -260,7 +265,7 @@ class RayEngine:
             batch_size=1,
             fn_constructor_args=(settings, references, desk, mark),
             # A second group waits at each actor; without it the pool would not grow.
-            compute=ActorPoolStrategy(
+            compute=ray.data.ActorPoolStrategy(
                 min_size=least, max_size=most, max_tasks_in_flight_per_actor=2
             ),
             num_cpus=cpus,
@@ -288,9 +293,7 @@ class RayEngine:
         """The least and the most workers."""
         if self.workers is not None:
             return self.workers
-        import ray
-
-        there, (cpus, gpus) = ray.cluster_resources(), _share(settings)
+        there, (cpus, gpus) = _ray().cluster_resources(), _share(settings)
         spare = int(there.get("CPU", 1)) // cpus - 1
         return 1, max(1, int(there.get("GPU", 0)) if gpus else spare)
 
@@ -299,8 +302,7 @@ class RayEngine:
         """The settings for workers of a cluster, which is left, or ended if it was started here."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        import ray
-
+        ray = _ray()
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         options: dict[str, Any] = {}
         if address == "local":
@@ -377,10 +379,9 @@ class _Watch:
         if now - self._looked < 1.0:
             return
         self._looked = now
-        import ray
-
+        ray = _ray()
         with suppress(ray.exceptions.RayError):
-            starts = ray.get(self._desk.starts.remote(), timeout=10)
+            starts: int = ray.get(self._desk.starts.remote(), timeout=10)
             if self._known < 0:
                 self._known = starts
             if starts - self._known >= self._most + MOST_STARTS:

@@ -7,9 +7,12 @@ import os
 import signal
 import threading
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from catalogue.engine import Finished, RowState, RowTask
@@ -22,7 +25,7 @@ from catalogue.run import run_plan
 from tests.catalogue.drawn_catalogue import rows_of, settings_for, small_catalogue
 from tests.catalogue.stub_worker import StubDresser
 
-psutil = pytest.importorskip("psutil")
+pytest.importorskip("ray", reason="Ray is not installed")
 
 
 def test_the_number_of_workers() -> None:
@@ -74,7 +77,6 @@ def ray_processes() -> list[psutil.Process]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_results_are_those_of_the_local_engine_though_a_worker_is_killed(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
     manifest = small_catalogue(tmp_path / "in", 4, 4)
     (tmp_path / "in/persons/person02.png").write_bytes(b"no picture")
     rows, good = rows_of(manifest), 12
@@ -106,12 +108,24 @@ def test_results_are_those_of_the_local_engine_though_a_worker_is_killed(tmp_pat
     assert not ray_processes()
 
 
+@pytest.fixture(scope="module")
+def address() -> Generator[str]:
+    """A cluster of three CPUs that is there already."""
+    from ray.cluster_utils import Cluster
+
+    options = {"num_cpus": 3, "include_dashboard": False, "object_store_memory": 128 * 2**20}
+    running: Any = Cluster(initialize_head=True, head_node_args=options)
+    yield running.address
+    running.shutdown()
+
+
 @pytest.mark.slow
-def test_rows_that_kill_or_lose_their_record(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+def test_rows_that_kill_or_lose_their_record(tmp_path: Path, address: str) -> None:
     names = ["a", "kill once", "b", "kill always", "lost once", "lost written", "c", "d"]
     tasks = tasks_of(tmp_path, *names)
-    engine = RayEngine(settings=settings_for(tmp_path), workers=(2, 2), dresser=StubDresser)
+    engine = RayEngine(
+        settings=settings_for(tmp_path), address=address, workers=(2, 2), dresser=StubDresser
+    )
     finished = list(engine.run(iter(tasks), threading.Event()))
     states = {each.task.row.name: each.state for each in finished}
     assert len(finished) == len(names) == len(states), "each once"
@@ -122,13 +136,14 @@ def test_rows_that_kill_or_lose_their_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
+    tmp_path: Path, address: str
+) -> None:
     before = signal.getsignal(signal.SIGTERM)
     stop = threading.Event()
     settings = settings_for(tmp_path)
     tasks = tasks_of(tmp_path, *(f"slow {n}" for n in range(200)))
-    engine = RayEngine(settings=settings, workers=(1, 1), dresser=StubDresser)
+    engine = RayEngine(settings=settings, address=address, workers=(1, 1), dresser=StubDresser)
     done: list[str] = []
     for finished in engine.run(iter(tasks), stop):
         done.append(finished.task.row.name)
@@ -144,8 +159,6 @@ def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(tmp_path: P
 
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "1")
-    engine = RayEngine(settings=settings_for(tmp_path), address="auto")
-    with pytest.raises(ConnectionError, match="There is no Ray cluster at auto"):
+    engine = RayEngine(settings=settings_for(tmp_path), address="127.0.0.1:1")
+    with pytest.raises(ConnectionError, match="There is no Ray cluster at 127.0.0.1:1"):
         list(engine.run(iter(tasks_of(tmp_path, "a")), threading.Event()))

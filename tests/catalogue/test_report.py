@@ -37,7 +37,8 @@ def rows_in(report: Path) -> list[dict[str, Any]]:
     for number, path in enumerate(sorted((report / "data").iterdir())):
         found = re.fullmatch(rf"addRows\({number}, (.*)\)\n", path.read_text("utf-8"))
         assert found is not None
-        rows += [dict(zip(NAMES, row, strict=True)) for row in json.loads(found[1])]
+        for row in json.loads(found[1]):
+            rows.append(dict(zip(NAMES, row, strict=True)))
     return rows
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -79,6 +79,9 @@ class WorkerSettings:
         pose_network: what finds people, by the name of a `PoseNetwork`.
         weights: their stamp, from `plan.weights_stamp`.
         device: of this worker.
+        threads: of torch on a CPU; None leaves it to torch. Pictures may differ in rounding between
+            two numbers of threads, not between engines.
+        home: the machine that planned the run.
         batch: rows in one forward; None finds it from the free memory.
         out: address of the folder of results. ending, quality: of the pictures.
         cache: folder of what is kept for other workers and runs; None keeps it in memory alone.
@@ -93,6 +96,8 @@ class WorkerSettings:
     lora: Path | None = None
     pose_network: str = "auto"
     device: str = "cpu"
+    threads: int | None = None
+    home: str = field(default_factory=socket.gethostname)
     batch: int | None = 1
     ending: str = ".png"
     quality: int | None = None

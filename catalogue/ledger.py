@@ -27,12 +27,18 @@ FOLDER, FAILURES = "ledger", "failures.jsonl"
 PIECE_LINES, PIECE_SECONDS = 500, 30.0
 """What an object store gets at once, and how long a line waits for it at most."""
 
+DIGITS = 32
+"""Of a SHA-256 in hex that are kept of it."""
+
 Line = dict[str, Any]
 
 
 def line_of(finished: Finished, files: list[str]) -> Line:
-    """The ledger's line of a row, without its time."""
-    row = finished.task.row
+    """The ledger's line of a row, without its time.
+
+    digests: the first digits of the inputs' SHA-256, person first; none where one was unreadable.
+    """
+    row, digests = finished.task.row, finished.task.digests
     line: Line = {
         "id": row.id,
         "row": row.number,
@@ -41,6 +47,8 @@ def line_of(finished: Finished, files: list[str]) -> Line:
         "key": finished.task.key,
         "person": row.person,
         "garments": [[address, category] for address, category in row.garments],
+        "seed": row.options.seed,
+        "digests": [digests[each][:DIGITS] for each in row.addresses if each in digests],
         "seconds": round(finished.seconds, 3),
         "warnings": list(finished.warnings),
         "host": finished.host,

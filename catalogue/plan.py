@@ -54,8 +54,12 @@ class Plan:
     def tasks(self) -> Iterator[RowTask]:
         """The tasks one by one."""
         for row, key in self.todo:
-            digests = {each: str(self.digests[each]) for each in row.addresses}
-            yield RowTask(row=row, key=key, digests=digests)
+            yield self.task(row, key)
+
+    def task(self, row: ManifestRow, key: str) -> RowTask:
+        """The task of a row whose pictures could be read."""
+        digests = {each: str(self.digests[each]) for each in row.addresses}
+        return RowTask(row=row, key=key, digests=digests)
 
 
 def make_plan(

@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from catalogue.manifest import ManifestRow
-from catalogue.storage import files_below, join, write
+from catalogue.storage import exists, files_below, join, write
 from ootd_core.categories import Variant
 from ootd_core.images.files import FORMATS, encode_image, picture_format
 
@@ -76,6 +76,10 @@ class Results:
     def there(self) -> set[str]:
         """The names of all results that are there, as `files` gives them."""
         return {f"results/{name}" for name in files_below(join(self.out, "results"))}
+
+    def has(self, key: str, samples: int) -> bool:
+        """Whether all pictures of a key are there."""
+        return all(exists(join(self.out, *each.split("/"))) for each in self.files(key, samples))
 
     def write(self, key: str, images: Sequence[Image.Image], mask: Image.Image) -> None:
         """Write a row's mask (L, what was redrawn) and its pictures.

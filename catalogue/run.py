@@ -75,7 +75,7 @@ def run_plan(
 
     def carry_out(ledger: Ledger) -> None:
         for row, key in plan.kept:
-            note(ledger, Finished(task=RowTask(row=row, key=key, digests={}), state=RowState.KEPT))
+            note(ledger, Finished(task=plan.task(row, key), state=RowState.KEPT))
         for row, error in plan.unreadable:
             task = RowTask(row=row, key="", digests={})
             note(ledger, Finished(task=task, state=RowState.FAILED, error=error))
@@ -83,7 +83,7 @@ def run_plan(
             for finished in running:
                 note(ledger, finished)
                 for twin in plan.twins.get(finished.task.key, []):
-                    task = RowTask(row=twin, key=finished.task.key, digests={})
+                    task = plan.task(twin, finished.task.key)
                     is_done = finished.state is RowState.DONE
                     state = RowState.KEPT if is_done else finished.state
                     note(ledger, replace(finished, task=task, state=state, seconds=0.0))

@@ -80,6 +80,15 @@ def read(address: str) -> bytes:
         raise OSError(f"{address} cannot be read ({error.strerror}).") from error
 
 
+def exists(address: str) -> bool:
+    """Whether there is a file. Raises OSError where a store does not answer."""
+    if not is_remote(address):
+        return Path(address).is_file()
+    files, path = _filesystem(address)
+    files.invalidate_cache()
+    return _patiently(address, "looked for", lambda: bool(files.exists(path)))
+
+
 @contextmanager
 def as_file(address: str, content: bytes) -> Generator[Path]:
     """A local path to what was read from an address, for as long as the context lasts.

@@ -78,6 +78,8 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         """Networks are loaded when they are first needed. Raises as `TryOn.from_pretrained`."""
         self.settings = settings
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
         self.results = Results(settings.out, settings.ending, settings.quality)
         self.cache = Cache(settings.cache, memory=settings.cache_memory, disk=settings.cache_disk)
         stamp = f"{settings.weights} {settings.dtype} {torch.device(settings.device).type}"

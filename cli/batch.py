@@ -20,12 +20,21 @@ import typer
 
 from catalogue.engine import Engine, Finished, RowState, WorkerSettings
 from catalogue.ledger import FAILURES, line_of
-from catalogue.local import LocalEngine
 from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, read_manifest
 from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
 from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
 from catalogue.storage import is_remote, remove_leftovers
+from cli.batch_engine import (
+    AddressOption,
+    EngineChoice,
+    EngineName,
+    EngineOption,
+    ThreadsOption,
+    WorkersOption,
+    devices_here,
+)
+from cli.batch_report import report_command
 from cli.options import (
     DtypeOption,
     EndOption,
@@ -49,7 +58,6 @@ from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
-from ootd_core.checkpoints.networks import choose_device
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
@@ -89,6 +97,7 @@ SleevesOption = Annotated[
 DeviceOption = Annotated[
     str, typer.Option(help="auto takes all GPUs; or cpu, cuda:0,cuda:1 ...: one process each")
 ]
+batch_app.command("report")(report_command)
 
 
 @batch_app.callback(invoke_without_command=True)
@@ -139,6 +148,10 @@ def batch_command(
     feather: FeatherOption = 2.0,
     height: HeightOption = None,
     device: DeviceOption = "auto",
+    engine: EngineOption = EngineName.LOCAL,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
     dtype: DtypeOption = "fp32",
     pose_network: PoseOption = PoseNetwork.AUTO,
     lora: LoraOption = None,
@@ -151,7 +164,8 @@ def batch_command(
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
     if not is_remote(out):
         check_target(Path(out, FAILURES))
-    at_once, dtype, devices = _batch(batch), check_dtype(dtype), _devices(device)
+    choice = EngineChoice(name=engine, address=address, workers=workers)
+    at_once, dtype, devices = _batch(batch), check_dtype(dtype), choice.devices(device)
     options = TryOnOptions(
         num_inference_steps=steps,
         guidance_scale=guidance,
@@ -186,6 +200,7 @@ def batch_command(
         lora=lora,
         pose_network=pose_network,
         device=devices[0],
+        threads=threads,
         batch=at_once,
         ending=results.ending,
         quality=quality,
@@ -196,8 +211,9 @@ def batch_command(
     remove_leftovers(out)
     with Progress("file", title="reading", silent=quiet) as bar:
         plan = make_plan(rows, settings, results, bar.to)
-    engine = LocalEngine(settings, devices)
-    summary = _run(plan, engine, results, quiet=quiet, json_lines=json_lines)
+    summary = _run(
+        plan, choice.make(settings, devices), results, quiet=quiet, json_lines=json_lines
+    )
     if not quiet:
         typer.echo(_said(summary, plan, out), err=True)
     if summary.stopped:
@@ -240,7 +256,7 @@ def check_command(
     from catalogue.check import estimate, review
 
     rows = _manifest(manifest, persons, garments, category, pairs, options, variant)
-    devices = _devices(device)
+    devices = devices_here(device)
     with Progress("file", title="check") as bar:
         found, good = review(rows, bar.to)
     if good and not no_estimate:
@@ -302,17 +318,6 @@ def _manifest(
     raise ValueError(
         "Name the pictures: --manifest FILE, or --persons FOLDER --garments FOLDER --category NAME."
     )
-
-
-def _devices(names: str) -> list[str]:
-    """The devices to use. Raises ValueError for one that is not here."""
-    if names == "auto":
-        import torch
-
-        found = choose_device("auto")
-        count = torch.cuda.device_count() if found == "cuda" else 1
-        return [found] if count == 1 else [f"{found}:{index}" for index in range(count)]
-    return [choose_device(name.strip()) for name in names.split(",")]
 
 
 def _batch(text: str) -> int | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from catalogue import local
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
+from catalogue.ray_engine import Dresser
 
 SERVE = local._serve  # pyright: ignore[reportPrivateUsage]
 
@@ -31,6 +34,8 @@ class StubWorker:
             ):
                 Path(self.settings.out, name).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+            if name.startswith("slow"):
+                time.sleep(0.1)
             if name == "full":
                 raise OSError("The disk is full.")
             yield Finished(task=task, state=RowState.DONE, host=self.settings.host)
@@ -40,3 +45,30 @@ def serve(connection: Any, settings: WorkerSettings) -> None:
     """In the child: with the stub in place of the worker."""
     local._worker = StubWorker  # type: ignore[assignment]  # pyright: ignore[reportPrivateUsage]
     SERVE(connection, settings)
+
+
+class StubDresser(Dresser):
+    """In an actor of Ray: with the stub in place of the worker, and records that get lost."""
+
+    def make_worker(self, settings: WorkerSettings) -> Any:
+        return StubWorker(settings)
+
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[str]]]:
+        for group in map(int, batch["group"]):
+            tasks = self._ray.get(self._groups[group])
+            for said in super().__call__({"group": [group]}):
+                (record,) = said["record"]
+                head, index, *_ = json.loads(record)
+                if head != group:  # an error
+                    yield said
+                    continue
+                name = tasks[index].row.name
+                written = Path(self._settings.out, self._results.files(tasks[index].key, 1)[0])
+                if name == "lost written" and not written.exists():
+                    written.parent.mkdir(parents=True, exist_ok=True)
+                    written.touch()
+                    continue
+                if name == "lost once" and not Path(self._settings.out, name).exists():
+                    Path(self._settings.out, name).touch()
+                    continue
+                yield said

@@ -23,7 +23,7 @@ def finished(number: int, state: RowState = RowState.DONE, **changes: object) ->
         number=number, person="p.png", garments=(("g.png", Category.DRESS),), options=QUICK,
         name=f"r{number}",
     )  # fmt: skip
-    task = RowTask(row=row, key=f"key{number}", digests={})
+    task = RowTask(row=row, key=f"key{number}", digests={"p.png": "ab" * 32})
     error = "It is broken." if state is RowState.FAILED else None
     return replace(Finished(task=task, state=state, error=error), **changes)
 
@@ -49,7 +49,7 @@ def test_a_line_says_what_became_of_a_row(out: str) -> None:
     assert len(line.pop("id")) == 16
     assert line == {
         "row": 3, "name": "r3", "state": "done", "key": "key3", "person": "p.png",
-        "garments": [["g.png", "dress"]], "seconds": 1.235, "warnings": ["Oh."],
+        "garments": [["g.png", "dress"]], "seed": 0, "digests": ["ab" * 16], "seconds": 1.235, "warnings": ["Oh."],
         "host": "here cpu", "files": ["results/key3.png"],
     }  # fmt: skip
     append(out, finished(4, RowState.FAILED))

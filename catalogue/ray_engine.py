@@ -1,0 +1,492 @@
+"""The engine of a Ray cluster: Ray Data's `map_batches` with a pool of actors, one for each GPU.
+
+Ray only carries rows to workers and short records back. What is done is known from the results, not
+from Ray: a worker writes each one itself, a row that comes again after a kill is found written, and
+a row whose record was lost is looked for before it is tried again, alone and a few times at most.
+Rows go out in small groups and each record is a block of its own, so that no kill costs more than
+the row under way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import re
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
+from catalogue.results import Results
+from catalogue.storage import is_remote
+from ootd_core.requirements import require
+
+if TYPE_CHECKING:
+    from catalogue.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 10_000
+"""Rows that Ray has at once; the networks are loaded again for the next ones."""
+GROUP, GROUPS_EACH = 16, 4
+"""Rows that go to a worker together at most, and groups for each worker where there are few."""
+MOST_BEGUN = 3
+"""Times that a row is begun, the first time with others, before it has failed."""
+MOST_STARTS = 4
+"""Workers that may be started anew with no row done in between: then it is not the rows' fault."""
+TICK, LONG_WAIT = 0.2, 60.0
+"""Seconds after which `stop` is looked at again, and after which it is said that none has begun."""
+STORE_BYTES = 128 * 2**20
+"""Of shared memory for a cluster that is started here: tasks and records are small."""
+AUTO = "auto"
+KINDS = {
+    each.__name__: each for each in (FileNotFoundError, OSError, ModuleNotFoundError, ValueError)
+}
+"""Errors that end a run, as they come back from another machine."""
+
+
+def workers_range(text: str) -> tuple[int, int]:
+    """The least and the most workers, of `8` or `2-8`. Raises ValueError for anything else."""
+    found = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
+    least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= least <= most:
+        raise ValueError(
+            f"--workers is '{text}', but must be a number from 1, or a least and a most like 2-8."
+        )
+    return least, most
+
+
+def _ray() -> Any:
+    """Ray, which takes a second to import, and whose types are of no use."""
+    import ray
+    import ray.data
+
+    return ray
+
+
+class Desk:
+    """An actor that workers ask before each row, and that counts what they have begun."""
+
+    def __init__(self) -> None:
+        self._starts = 0
+        self._stopped = False
+        self._begun: dict[str, int] = {}
+
+    def start(self) -> None:
+        """A worker is there and is about to load its networks."""
+        self._starts += 1
+
+    def starts(self) -> int:
+        """How many workers have been started."""
+        return self._starts
+
+    def stop(self) -> None:
+        """Let no further row be begun."""
+        self._stopped = True
+
+    def begin(self, keys: Sequence[str]) -> tuple[int, int]:
+        """How many of these rows may be begun, and how often the first was begun before.
+
+        What was under way when a worker died goes alone, so that no other row dies with it.
+        """
+        if self._stopped:
+            return 0, 0
+        before = [self._begun.get(key, 0) for key in keys]
+        count = 1 if any(before) else len(keys)
+        for key in keys[:count]:
+            self._begun[key] = self._begun.get(key, 0) + 1
+        return count, before[0]
+
+    def end(self, keys: Sequence[str]) -> None:
+        """Forget rows that are done."""
+        for key in keys:
+            self._begun.pop(key, None)
+
+
+class Dresser:
+    """What runs in an actor: takes groups of tasks, writes the results, returns a record each."""
+
+    def __init__(self, settings: WorkerSettings, groups: Sequence[Any], desk: Any, mark: str):
+        ray = _ray()
+        self._settings = settings
+        self._groups = groups
+        self._desk = desk
+        self._ray = ray
+        self._error: Exception | None = None
+        ray.get(desk.start.remote())
+        try:
+            _check_machine(self._settings, mark)
+            self._worker = self.make_worker(self._settings)
+            self._results = Results(settings.out, settings.ending, settings.quality)
+        except tuple(KINDS.values()) as error:
+            self._error = error
+
+    def make_worker(self, settings: WorkerSettings) -> Worker:
+        """The worker that does the work."""
+        from catalogue.worker import Worker  # with all that the networks need
+
+        return Worker(settings)
+
+    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[str]]]:
+        """Yield the record of each row of a group as soon as it is done."""
+        for group in map(int, batch["group"]):
+            try:
+                if self._error is not None:
+                    raise self._error
+                for index, finished in self._dress(group):
+                    yield {"record": [_record_of(group, index, finished)]}
+            except tuple(KINDS.values()) as error:
+                yield {"record": [json.dumps([_kind_of(error), str(error)])]}
+
+    def _dress(self, group: int) -> Iterator[tuple[int, Finished]]:
+        tasks: list[RowTask] = self._ray.get(self._groups[group])
+        index_of = {task.key: index for index, task in enumerate(tasks)}
+        todo: list[RowTask] = []
+        for task in tasks:
+            # A worker was killed after the result and before the record.
+            if self._results.has(task.key, task.row.options.num_images_per_prompt):
+                host = self._settings.host
+                yield index_of[task.key], Finished(task=task, state=RowState.DONE, host=host)
+            else:
+                todo.append(task)
+        while todo:
+            taken = todo[: self._worker.batch]
+            asked = self._desk.begin.remote([task.key for task in taken])
+            count, before = self._ray.get(asked)
+            if not count:
+                return
+            taken, todo = taken[:count], todo[count:]
+            if before >= MOST_BEGUN:
+                yield index_of[taken[0].key], _given_up(taken[0], self._settings.host)
+                continue
+            for finished in self._worker.run(taken):
+                yield index_of[finished.task.key], finished
+            self._desk.end.remote([task.key for task in taken])
+
+
+@dataclass(kw_only=True)
+class RayEngine:
+    """Carries out tasks on a Ray cluster.
+
+    Attributes:
+        settings: of the workers; their device "cpu", "cuda" (each has one) or "auto": what the
+            cluster has.
+        address: of the cluster as `ray.init` takes it; None starts one on this machine, unless the
+            environment names one in RAY_ADDRESS.
+        workers: the least and the most; None is one for each GPU, or for each CPU but one.
+        dresser: what runs in the actors.
+    """
+
+    settings: WorkerSettings
+    address: str | None = None
+    workers: tuple[int, int] | None = None
+    dresser: type[Dresser] = Dresser
+    _alone: list[RowTask] = field(default_factory=list, init=False)
+    _lost: dict[str, int] = field(default_factory=dict, init=False)
+
+    def run(self, tasks: Iterator[RowTask], stop: threading.Event) -> Generator[Finished]:
+        """As `Engine.run`.
+
+        Raises ModuleNotFoundError without ray, ConnectionError if there is no cluster at the
+        address.
+        """
+        require("ray")
+        first = list(islice(tasks, 1))
+        if not first:
+            return
+        with self._cluster() as settings, self._mark() as mark:
+            least, most = self._pool(settings)
+            while not stop.is_set():
+                window = [*first, *islice(tasks, WINDOW - len(first))]
+                groups = [[task] for task in self._alone] + in_groups(window, most)
+                self._alone, first = [], []
+                if not groups:
+                    return
+                pool = min(least, len(groups)), min(most, len(groups))
+                yield from self._carry_out(groups, settings, pool, mark, stop)
+
+    def _carry_out(
+        self,
+        groups: Sequence[list[RowTask]],
+        settings: WorkerSettings,
+        pool: tuple[int, int],
+        mark: str,
+        stop: threading.Event,
+    ) -> Iterator[Finished]:
+        """Yield what became of the tasks of groups; those of lost records are put aside."""
+        out = {(g, i): task for g, group in enumerate(groups) for i, task in enumerate(group)}
+        for record in self._records(groups, settings, pool, mark, stop):
+            kind, *said = json.loads(record)
+            if kind in KINDS:
+                raise KINDS[kind](*said)
+            task = out.pop((kind, said[0]), None)
+            if task is not None:  # a record may come twice, after a kill
+                self._lost.pop(task.key, None)
+                yield _finished_of(task, said[1:])
+        results = Results(self.settings.out, self.settings.ending, self.settings.quality)
+        for task in out.values():
+            self._lost[task.key] = self._lost.get(task.key, 0) + 1
+            if results.has(task.key, task.row.options.num_images_per_prompt):
+                yield Finished(task=task, state=RowState.DONE)
+            elif self._lost[task.key] >= MOST_BEGUN and not stop.is_set():
+                yield _given_up(task, "")
+            else:
+                self._alone.append(task)
+
+    def _records(
+        self,
+        groups: Sequence[list[RowTask]],
+        settings: WorkerSettings,
+        pool: tuple[int, int],
+        mark: str,
+        stop: threading.Event,
+    ) -> Iterator[str]:
+        """Yield what actors return, while `stop` and dying workers are looked after."""
+        ray = _ray()
+        desk = ray.remote(Desk).options(num_cpus=0, **_here(ray)).remote()
+        least, most = pool
+        cpus, gpus = _share(settings)
+        # Objects are sent once and asked for by number: a row of Ray's data is only that.
+        references = [ray.put(group) for group in groups]
+        dataset = ray.data.from_items(
+            [{"group": number} for number in range(len(groups))], override_num_blocks=len(groups)
+        ).map_batches(
+            self.dresser,
+            batch_size=1,
+            fn_constructor_args=(settings, references, desk, mark),
+            # A second group waits at each actor; without it the pool would not grow.
+            compute=ray.data.ActorPoolStrategy(
+                min_size=least, max_size=most, max_tasks_in_flight_per_actor=2
+            ),
+            num_cpus=cpus,
+            num_gpus=gpus,
+        )
+        said: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+        threading.Thread(target=_read, args=(dataset, said), daemon=True).start()
+        watch = _Watch(desk, most)
+        while True:
+            try:
+                record = said.get(timeout=TICK)
+            except queue.Empty:
+                if stop.is_set():
+                    desk.stop.remote()
+                watch.look(cpus, gpus)
+                continue
+            if record is None:
+                return
+            if isinstance(record, BaseException):
+                raise _said_by_ray(record)
+            watch.hear()
+            yield record
+
+    def _pool(self, settings: WorkerSettings) -> tuple[int, int]:
+        """The least and the most workers."""
+        if self.workers is not None:
+            return self.workers
+        there, (cpus, gpus) = _ray().cluster_resources(), _share(settings)
+        spare = int(there.get("CPU", 1)) // cpus - 1
+        return 1, max(1, int(there.get("GPU", 0)) if gpus else spare)
+
+    @contextmanager
+    def _cluster(self) -> Generator[WorkerSettings]:
+        """The settings for workers of a cluster, which is left, or ended if it was started here."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        ray = _ray()
+        address = self.address or os.environ.get("RAY_ADDRESS") or "local"
+        options: dict[str, Any] = {}
+        if address == "local":
+            options["include_dashboard"] = False
+            options["object_store_memory"] = STORE_BYTES
+            if self.workers is not None:  # with a CPU to spare, for which Ray's own tasks may wait
+                options["num_cpus"] = self.workers[1] * _share(self.settings)[0] + 1
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise ConnectionError(f"There is no Ray cluster at {address} ({reason}).") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in handlers.items():  # Ray sets its own
+                    signal.signal(number, handler)
+        _quieten(ray)
+        try:
+            others = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+            others -= {socket.gethostname()}
+            if others and not is_remote(self.settings.out):
+                logger.warning(
+                    "--out %s is a path of this machine: %d others must have the same folder "
+                    "there, or take an address such as s3://.", self.settings.out, len(others),
+                )  # fmt: skip
+            device = self.settings.device
+            if device == AUTO:
+                device = "cuda" if ray.cluster_resources().get("GPU", 0) else "cpu"
+            yield replace(self.settings, device=device)
+        finally:
+            ray.shutdown()
+
+    @contextmanager
+    def _mark(self) -> Generator[str]:
+        """A file in a local `out` by which workers know that they see the same folder."""
+        if is_remote(self.settings.out):
+            yield ""
+            return
+        # With this ending another run removes it if this one is killed.
+        path = Path(self.settings.out, f"ray-{secrets.token_hex(8)}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        try:
+            yield path.name
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def in_groups(tasks: Sequence[RowTask], workers: int) -> list[list[RowTask]]:
+    """Tasks in their order, in groups of at most `GROUP`."""
+    size = max(1, min(GROUP, len(tasks) // (GROUPS_EACH * workers)))
+    return [list(tasks[first : first + size]) for first in range(0, len(tasks), size)]
+
+
+class _Watch:
+    """Notices workers that die again and again, and that none comes."""
+
+    def __init__(self, desk: Any, most: int) -> None:
+        self._desk = desk
+        self._most = most
+        self._known = 0
+        self._heard = self._looked = time.monotonic()
+        self._warned = False
+
+    def hear(self) -> None:
+        """A record has come."""
+        self._known = -1
+        self._heard = time.monotonic()
+
+    def look(self, cpus: int, gpus: int) -> None:
+        """Raises OSError if workers are only ever started."""
+        now = time.monotonic()
+        if now - self._looked < 1.0:
+            return
+        self._looked = now
+        ray = _ray()
+        with suppress(ray.exceptions.RayError):
+            starts: int = ray.get(self._desk.starts.remote(), timeout=10)
+            if self._known < 0:
+                self._known = starts
+            if starts - self._known >= self._most + MOST_STARTS:
+                raise OSError(
+                    f"{starts - self._known} workers were started with no row done in between, for "
+                    "they died: is there enough memory for the networks?"
+                )
+            if not starts and not self._warned and now - self._heard > LONG_WAIT:
+                self._warned = True
+                there = ray.cluster_resources()
+                logger.warning(
+                    "No worker has begun yet: each needs %d CPUs and %d GPUs, and the cluster has "
+                    "%d and %d, which others may be using.",
+                    cpus, gpus, there.get("CPU", 0), there.get("GPU", 0),
+                )  # fmt: skip
+
+
+def _read(dataset: Any, said: queue.SimpleQueue[str | BaseException | None]) -> None:
+    """Pass records on as they come, then None, or what ended it."""
+    try:
+        for batch in dataset.iter_batches(
+            batch_size=None, prefetch_batches=0, batch_format="numpy"
+        ):
+            for record in batch["record"]:
+                said.put(str(record))
+        said.put(None)
+    except BaseException as error:
+        said.put(error)
+
+
+def _quieten(ray: Any) -> None:
+    """Let Ray Data keep its log to its files, and tell it how to treat rows."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.target_max_block_size = 1  # each record is a block, and comes when it is there
+    context.max_errored_blocks = -1  # what a block takes with it is looked for afterwards
+    for handler in logging.getLogger("ray.data").handlers:
+        if type(handler) is logging.StreamHandler or not hasattr(handler, "baseFilename"):
+            handler.setLevel(logging.CRITICAL)
+
+
+def _here(ray: Any) -> dict[str, Any]:
+    """Options that keep an actor on this machine, where it lives as long as the command."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    node = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
+
+
+def _share(settings: WorkerSettings) -> tuple[int, int]:
+    """CPUs and GPUs of one worker."""
+    return settings.threads or 1, int(settings.device not in ("cpu", AUTO))
+
+
+def _check_machine(settings: WorkerSettings, mark: str) -> None:
+    """Raises ValueError unless this machine has the same results' folder and the same weights."""
+    here = socket.gethostname()
+    if mark and not Path(settings.out, mark).exists():
+        raise ValueError(
+            f"{here} does not see the folder {settings.out}: it must be shared by all machines of "
+            "the cluster, or be an address such as s3://."
+        )
+    if here == settings.home:
+        return
+    from catalogue.plan import weights_stamp
+
+    stamp = weights_stamp(
+        settings.model, settings.variant, settings.lora, settings.cache, settings.pose_network
+    )
+    if stamp != settings.weights:
+        raise ValueError(f"{here} has other weights in {settings.model}: copy the same ones there.")
+
+
+def _record_of(group: int, index: int, finished: Finished) -> str:
+    return json.dumps(
+        [group, index, finished.state, finished.seconds, finished.warnings, finished.error,
+         finished.host]
+    )  # fmt: skip
+
+
+def _finished_of(task: RowTask, said: Sequence[Any]) -> Finished:
+    state, seconds, warnings, error, host = said
+    return Finished(
+        task=task,
+        state=RowState(state),
+        seconds=seconds,
+        warnings=tuple(warnings),
+        error=error,
+        host=host,
+    )
+
+
+def _given_up(task: RowTask, host: str) -> Finished:
+    error = f"{MOST_BEGUN} workers died over this row: is there enough memory?"
+    return Finished(task=task, state=RowState.FAILED, error=error, host=host)
+
+
+def _kind_of(error: Exception) -> str:
+    return next(name for name, kind in KINDS.items() if isinstance(error, kind))
+
+
+def _said_by_ray(error: BaseException) -> BaseException:
+    """An error of Ray's own as one sentence; others are defects and stay as they are."""
+    if not type(error).__module__.startswith("ray."):
+        return error
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return OSError(f"Ray has given up ({reason.strip()}): run again, what is done is kept.")

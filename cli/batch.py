@@ -39,6 +39,7 @@ from cli.options import (
     ModelOption,
     PoseOption,
     SamplerOption,
+    SpeedOption,
     StartOption,
     StepsOption,
     VariantOption,
@@ -53,7 +54,7 @@ from ootd_core.checkpoints.networks import choose_device
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import Speed, sampling_of
 from tryon.options import TryOnOptions
 from tryon.perception import PersonNetworks, PoseNetwork
 from tryon.preparation import FitChoice
@@ -124,12 +125,13 @@ def batch_command(
     ] = False,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
-    steps: StepsOption = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: GuidanceOption = 2.0,
     guidance_start: StartOption = 0.0,
     guidance_end: EndOption = 1.0,
     seed: SeedOption = 0,
-    sampler: SamplerOption = Scheduler.UNIPC,
+    sampler: SamplerOption = None,
     samples: SamplesOption = 1,
     mask_mode: MaskModeOption = MaskMode.AUTO,
     mask_length: LengthOption = MaskLength.AUTO,
@@ -153,13 +155,12 @@ def batch_command(
         check_target(Path(out, FAILURES))
     at_once, dtype, devices = _batch(batch), check_dtype(dtype), _devices(device)
     options = TryOnOptions(
-        num_inference_steps=steps,
+        **sampling_of(speed, steps, sampler),
         guidance_scale=guidance,
         guidance_start=guidance_start,
         guidance_end=guidance_end,
         num_images_per_prompt=samples,
         seed=seed,
-        scheduler=sampler,
         mask_mode=mask_mode,
         mask_length=mask_length,
         mask_sleeves=mask_sleeves,
@@ -218,7 +219,8 @@ def check_command(
     ] = False,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
-    steps: StepsOption = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: GuidanceOption = 2.0,
     guidance_start: StartOption = 0.0,
     guidance_end: EndOption = 1.0,
@@ -230,7 +232,7 @@ def check_command(
 ) -> None:
     """Read a whole catalogue and name every fault; exit code 1 if there is one."""
     options = TryOnOptions(
-        num_inference_steps=steps,
+        **sampling_of(speed, steps),
         guidance_scale=guidance,
         guidance_start=guidance_start,
         guidance_end=guidance_end,

@@ -24,6 +24,7 @@ from cli.options import (
     ModelOption,
     PoseOption,
     SamplerOption,
+    SpeedOption,
     StartOption,
     StepsOption,
     VariantOption,
@@ -37,7 +38,7 @@ from ootd_core.checkpoints.whole_files import numbered
 from ootd_core.images.files import check_targets, load_image, read_mask, save_image
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import Speed, sampling_of
 from openpose import load_people
 from tryon import TryOn, TryOnOptions
 from tryon.perception import PoseNetwork
@@ -56,12 +57,13 @@ def tryon_command(
     ] = None,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
-    steps: StepsOption = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: GuidanceOption = 2.0,
     guidance_start: StartOption = 0.0,
     guidance_end: EndOption = 1.0,
     seed: Annotated[int, typer.Option(help="of the noise: another seed, another try")] = 0,
-    sampler: SamplerOption = Scheduler.UNIPC,
+    sampler: SamplerOption = None,
     samples: Annotated[int, typer.Option(min=1, help="pictures to make")] = 1,
     mask_mode: MaskModeOption = MaskMode.AUTO,
     mask_length: Annotated[
@@ -113,13 +115,12 @@ def tryon_command(
     for each in category:
         check_category(variant, each)
     options = TryOnOptions(
-        num_inference_steps=steps,
+        **sampling_of(speed, steps, sampler),
         guidance_scale=guidance,
         guidance_start=guidance_start,
         guidance_end=guidance_end,
         num_images_per_prompt=samples,
         seed=seed,
-        scheduler=sampler,
         mask_mode=mask_mode,
         mask_length=mask_length,
         mask_sleeves=mask_sleeves,

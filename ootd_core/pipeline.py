@@ -217,6 +217,7 @@ class TryOnPipeline:
                 unet=networks.tryon_unet,
                 scheduler=make_scheduler(request.scheduler, networks.scheduler_config),
                 num_inference_steps=request.num_inference_steps,
+                noise_levels=request.noise_levels,
                 guidance_scale=request.guidance_scale,
                 noise=noise.to(networks.device),
                 agnostic=rows([each.person.agnostic for each in encoded]),
@@ -242,6 +243,7 @@ def alike(request: TryOnRequest) -> tuple[object, ...]:
         request.guidance_start,
         request.guidance_end,
         request.scheduler,
+        request.noise_levels,
         request.fusion,
     )
 
@@ -254,8 +256,8 @@ def check_alike(requests: Sequence[TryOnRequest]) -> None:
             if mine != theirs:
                 raise ValueError(
                     "The requests of a batch must have pictures of one size and the same steps, "
-                    f"samples, guidance, scheduler and fusion, but one has {mine} and another "
-                    f"{theirs}: put them into batches of their own."
+                    f"samples, guidance, scheduler, noise levels and fusion, but one has {mine} "
+                    f"and another {theirs}: put them into batches of their own."
                 )
 
 

@@ -271,6 +271,7 @@ class TryOn:
                     seed=(options.seed + sample) % 2**64,
                     num_images_per_prompt=1 if number else options.num_images_per_prompt,
                     scheduler=options.scheduler,
+                    noise_levels=options.noise_levels,
                 )
                 with timed(seconds, "paste back"):
                     dressed += [

@@ -27,6 +27,7 @@ from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
 from catalogue.storage import is_remote, remove_leftovers
 from cli.options import (
+    CompileOption,
     DtypeOption,
     EndOption,
     FeatherOption,
@@ -37,16 +38,17 @@ from cli.options import (
     LoraOption,
     MaskModeOption,
     ModelOption,
+    OffloadOption,
     PoseOption,
     SamplerOption,
     SpeedOption,
     StartOption,
     StepsOption,
     VariantOption,
-    check_dtype,
 )
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.acceleration import AUTO, check_compile, check_offload, choose_dtype
 from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
@@ -141,7 +143,9 @@ def batch_command(
     feather: FeatherOption = 2.0,
     height: HeightOption = None,
     device: DeviceOption = "auto",
-    dtype: DtypeOption = "fp32",
+    dtype: DtypeOption = AUTO,
+    compiles: CompileOption = False,
+    offloads: OffloadOption = False,
     pose_network: PoseOption = PoseNetwork.AUTO,
     lora: LoraOption = None,
 ) -> None:
@@ -153,7 +157,13 @@ def batch_command(
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
     if not is_remote(out):
         check_target(Path(out, FAILURES))
-    at_once, dtype, devices = _batch(batch), check_dtype(dtype), _devices(device)
+    at_once, devices = _batch(batch), _devices(device)
+    dtype = choose_dtype(dtype, devices[0])
+    for each in devices:
+        if compiles:
+            check_compile(each)
+        if offloads:
+            check_offload(each)
     options = TryOnOptions(
         **sampling_of(speed, steps, sampler),
         guidance_scale=guidance,
@@ -184,6 +194,8 @@ def batch_command(
         weights=_weights(model, variant, lora, rows, cache, pose_network),
         out=out,
         dtype=dtype,
+        compiles=compiles,
+        offloads=offloads,
         lora=lora,
         pose_network=pose_network,
         device=devices[0],
@@ -227,7 +239,7 @@ def check_command(
     samples: SamplesOption = 1,
     height: HeightOption = None,
     device: DeviceOption = "auto",
-    dtype: DtypeOption = "fp32",
+    dtype: DtypeOption = AUTO,
     pose_network: PoseOption = PoseNetwork.AUTO,
 ) -> None:
     """Read a whole catalogue and name every fault; exit code 1 if there is one."""
@@ -251,7 +263,7 @@ def check_command(
             variant=variant,
             weights="none",
             out="",
-            dtype=check_dtype(dtype),
+            dtype=choose_dtype(dtype, devices[0]),
             pose_network=pose_network,
             device=devices[0],
         )

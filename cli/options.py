@@ -52,7 +52,17 @@ PoseOption = Annotated[
         "photographs; auto takes the folder's unless it lacks parser or pose network"
     ),
 ]
-DtypeOption = Annotated[str, typer.Option(help="fp32, fp16 or bf16")]
+DtypeOption = Annotated[
+    str, typer.Option(help="fp32, fp16 or bf16; auto: fp16 on CUDA and MPS, else fp32")
+]
+CompileOption = Annotated[
+    bool,
+    typer.Option("--compile", help="torch.compile the denoiser: minutes once, then faster steps"),
+]
+OffloadOption = Annotated[
+    bool,
+    typer.Option("--offload", help="only the network that runs lies in the GPU's memory; slower"),
+]
 LoraOption = Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")]
 
 

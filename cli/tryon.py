@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from cli.options import (
+    CompileOption,
     DtypeOption,
     EndOption,
     FeatherOption,
@@ -22,16 +23,17 @@ from cli.options import (
     LoraOption,
     MaskModeOption,
     ModelOption,
+    OffloadOption,
     PoseOption,
     SamplerOption,
     SpeedOption,
     StartOption,
     StepsOption,
     VariantOption,
-    check_dtype,
 )
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant, check_category
+from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
@@ -96,11 +98,14 @@ def tryon_command(
         typer.Option(min=1, max=100, help="of JPEG (default 95) and WebP (default without loss)"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
-    dtype: DtypeOption = "fp32",
+    dtype: DtypeOption = AUTO,
+    compiles: CompileOption = False,
+    offloads: OffloadOption = False,
     lora: LoraOption = None,
 ) -> None:
     """Dress a person in a garment."""
-    check_dtype(dtype)
+    device = choose_device(device)
+    dtype = choose_dtype(dtype, device)
     garment = garment or []
     if only_mask and (mask is not None or mask_out is not None or samples != 1):
         raise ValueError(
@@ -142,7 +147,7 @@ def tryon_command(
         people = [each.keypoints for each in found]
     tryon = TryOn.from_pretrained(
         model, variant, pose_network=pose_network, only_masks=only_mask
-    ).to(choose_device(device), DTYPES[dtype])
+    ).to(device, DTYPES[dtype])
     if only_mask:
         masks = [
             tryon.mask(picture, each, garment=flat, options=options, people=people)
@@ -154,6 +159,10 @@ def tryon_command(
         return
     if lora is not None:
         tryon.load_lora(lora)
+    if offloads:
+        tryon.enable_model_cpu_offload()
+    if compiles:
+        tryon.compile()
     with Progress("step", title="tryon") as bar:
 
         def on_step(step: int, total: int, _latents: Tensor) -> None:

@@ -88,6 +88,7 @@ class TryOnPipeline:
             encoded.append(self.encode(request, next(same, None)))
         latents = self.denoise_batch(encoded, on_step=on_step)
         # One sample at a time: what decoding needs does not grow with the batch.
+        self.networks.bring("vae")
         pictures = [to_images(decode(self.networks.vae, sample)) for sample in latents.split(1)]
         samples = requests[0].num_images_per_prompt
         return [
@@ -111,6 +112,7 @@ class TryOnPipeline:
         """The prompt of both UNets [1, tokens, channels]."""
         networks = self.networks
         check_category(networks.variant, request.category)
+        networks.bring("text_encoder", "image_encoder")
         return encode_prompt(
             networks.variant,
             request.category,
@@ -129,7 +131,9 @@ class TryOnPipeline:
         """
         if not request.fusion:
             return None
-        return prepare(self.networks.tryon_unet, self.record_garment(request, prompt))
+        features = self.record_garment(request, prompt)
+        self.networks.bring("tryon_unet")
+        return prepare(self.networks.tryon_unet, features)
 
     def record_garment(self, request: TryOnRequest, prompt: Tensor) -> list[Tensor]:
         """What the outfitting UNet makes of the garment, as `record` returns it."""
@@ -140,6 +144,7 @@ class TryOnPipeline:
             latents = nothing
         if is_guided(request.guidance_scale):
             latents = torch.cat([latents, nothing])
+        networks.bring("outfitting_unet")
         return record(
             networks.outfitting_unet,
             latents.to(networks.dtype),
@@ -148,6 +153,7 @@ class TryOnPipeline:
 
     def encode_garment(self, request: TryOnRequest) -> Tensor:
         """The garment's unscaled latents [1, 4, h, w]."""
+        self.networks.bring("vae")
         return encode(self.networks.vae, to_tensor(shrink_to_latents(request.garment)))
 
     def encode_person(self, request: TryOnRequest) -> PersonLatents:
@@ -161,11 +167,13 @@ class TryOnPipeline:
 
     def encode_agnostic(self, request: TryOnRequest) -> Tensor:
         """Unscaled latents of the person with the mask in grey, float32 [1, 4, h, w]."""
+        self.networks.bring("vae")
         agnostic = agnostic_image(request.person, binary_mask(request.mask))
         return encode(self.networks.vae, to_tensor(agnostic)).float()
 
     def encode_original(self, request: TryOnRequest) -> Tensor:
         """Scaled latents of the person, float32 [1, 4, h, w]."""
+        self.networks.bring("vae")
         return encode_scaled(self.networks.vae, to_tensor(request.person)).float()
 
     def denoise(
@@ -212,6 +220,7 @@ class TryOnPipeline:
         def rows(tensors: Sequence[Tensor]) -> Tensor:
             return torch.cat([each.expand(samples, *each.shape[1:]) for each in tensors])
 
+        networks.bring("tryon_unet")
         with Fusion(networks.tryon_unet) as fusion:
             return denoise(
                 unet=networks.tryon_unet,

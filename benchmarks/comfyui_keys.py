@@ -18,7 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from benchmarks import machine
-from benchmarks.fusion import parse_sizes
+from benchmarks.machine import parse_sizes
 
 LEVELS = ((8, 320, 5), (16, 640, 5), (32, 1280, 5), (64, 1280, 1))
 """Pixels to a token's side, channels, how many self-attentions."""

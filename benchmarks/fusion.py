@@ -17,21 +17,19 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated
 
 import torch
 import typer
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.hooks import RemovableHandle
 
 from benchmarks import machine, random_networks, whole_run
+from benchmarks.literal import literal_fusion
 from benchmarks.random_networks import NetworkLayout
-from ootd_core.fusion import Fusion, prepare, record, transformer_blocks
+from ootd_core.fusion import Fusion, prepare, record
 
-SIZE_MULTIPLE = 64  # pixels: 8 for the VAE times 8 for the UNet
 PROMPT_TOKENS = 2  # of the half-body variant
 TIMESTEP = 500
 
@@ -44,33 +42,6 @@ class Comparison:
     fused_seconds: float
     difference: float
     """Largest absolute difference, relative to the largest absolute value."""
-
-
-@contextmanager
-def literal_fusion(unet: UNet2DConditionModel, features: Sequence[Tensor]) -> Generator[None]:
-    """Makes every self-attention run over [person, garment] tokens and drop the garment's half.
-
-    features: one [B, tokens, channels] for each transformer block, as `record` returns them.
-    """
-    hooks: list[RemovableHandle] = []
-    for block, garment in zip(transformer_blocks(unet), features, strict=True):
-        hooks.append(block.norm1.register_forward_pre_hook(partial(_append, garment)))
-        hooks.append(block.attn1.register_forward_hook(partial(_keep_person, garment)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _append(garment: Tensor, _norm: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (torch.cat([inputs[0], garment], dim=1),)
-
-
-def _keep_person(
-    garment: Tensor, _attention: nn.Module, _inputs: tuple[Tensor], output: Tensor
-) -> Tensor:
-    return output[:, : -garment.shape[1]]
 
 
 @contextmanager
@@ -142,20 +113,6 @@ def compare(
     )
 
 
-def parse_sizes(text: str) -> list[tuple[int, int]]:
-    """`512x384,1024x768` -> [(512, 384), (1024, 768)], heights first."""
-    sizes: list[tuple[int, int]] = []
-    for word in text.split(","):
-        numbers = word.strip().split("x")
-        if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
-            raise typer.BadParameter(f"{word!r} is not a size: write HEIGHTxWIDTH, as in 512x384.")
-        height, width = int(numbers[0]), int(numbers[1])
-        if min(height, width) < SIZE_MULTIPLE or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-            raise typer.BadParameter(f"{word!r}: both must be multiples of {SIZE_MULTIPLE}.")
-        sizes.append((height, width))
-    return sizes
-
-
 def print_flops(layout: NetworkLayout, height: int, width: int) -> tuple[int, int]:
     literal, fused_count = count_flops(layout, height, width)
     print(
@@ -202,7 +159,7 @@ def main(
 ) -> None:
     """Compares fused with literal attention, in FLOPs, seconds and output."""
     layout = random_networks.TINY if tiny else random_networks.FULL
-    wanted = parse_sizes(sizes)
+    wanted = machine.parse_sizes(sizes)
     target = torch.device(device)
     precision = machine.choose_dtype(target, dtype)
     print(f"{machine.describe(target)}, {str(precision).removeprefix('torch.')}")
@@ -219,7 +176,9 @@ def main(
             print_comparison(compare(tryon_unet, garment, *size, repeats), counts, size)
         del tryon_unet, features
     if target.type == "cuda" if whole is None else whole:
-        whole_run.main(layout, wanted, target, precision, repeats)
+        networks = whole_run.make_networks(layout, target, precision)
+        for size in wanted:
+            print(whole_run.compare(networks, size, repeats).table(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """The machine that a benchmark runs on: its name, its clock's trap, and what suits its device."""
 
 import platform
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 import typer
 from torch import nn
 
+SIZE_MULTIPLE = 64  # pixels: 8 for the VAE times 8 for the UNet
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+CLEAR_PEAK = Path("/proc/self/clear_refs")
 
 
 def describe(device: torch.device) -> str:
@@ -39,3 +44,35 @@ def wait_for(device: torch.device) -> None:
     """A GPU computes behind the program's back: wait before reading the clock."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def parse_sizes(text: str) -> list[tuple[int, int]]:
+    """`512x384,1024x768` -> [(512, 384), (1024, 768)], heights first."""
+    sizes: list[tuple[int, int]] = []
+    for word in text.split(","):
+        numbers = word.strip().split("x")
+        if len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+            raise typer.BadParameter(f"{word!r} is not a size: write HEIGHTxWIDTH, as in 512x384.")
+        height, width = int(numbers[0]), int(numbers[1])
+        if min(height, width) < SIZE_MULTIPLE or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
+            raise typer.BadParameter(f"{word!r}: both must be multiples of {SIZE_MULTIPLE}.")
+        sizes.append((height, width))
+    return sizes
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin anew with what `peak_memory` says."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif CLEAR_PEAK.exists():
+        CLEAR_PEAK.write_text("5")  # Linux: the process's peak becomes what it holds now
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes held at most since then: torch's on CUDA, the process's on Linux, else None."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if not CLEAR_PEAK.exists():
+        return None
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

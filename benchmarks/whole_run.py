@@ -1,28 +1,36 @@
-"""A whole try-on with networks of random weights: seconds, FLOPs and TFLOP/s for each stage.
+"""A whole try-on, this project's against the literal one: seconds, FLOPs, memory of each stage.
 
-The very pipeline that dresses people runs, stage by stage, at 20 steps with guidance. The first
-run, under torch's FLOP counter, warms up; the medians of the others are printed, with the peak of
-the memory that torch allocated where the device keeps count (weights included).
+    python -m benchmarks.whole_run [--device cuda] [--sizes 512x384] [--steps 20] [--samples 1]
+
+Networks of random weights in the published layout, or those of a model folder (--model), for which
+parsing and pose are measured, too; the two sides share these. Both sides run in turn in one
+process, first ours, on the very same networks and inputs. The literal side is `benchmarks.literal`.
+FLOPs are torch's count (2 for a multiply-add). Peak memory includes the weights: what torch
+allocated on CUDA, what the process held on Linux's CPUs.
 """
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import numpy as np
 import torch
+import typer
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPImageProcessorPil, CLIPTokenizer
 
-from benchmarks import machine, random_networks
+from benchmarks import literal, machine, random_networks
 from benchmarks.random_networks import LabelTokens, NetworkLayout
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.networks import Networks
+from ootd_core.checkpoints.networks import Networks, load_networks
 from ootd_core.images.tensors import to_images
 from ootd_core.latents import decode
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
+from tryon.perception import PersonNetworks
 
 if TYPE_CHECKING:
     from transformers import CLIPImageProcessor
@@ -33,14 +41,16 @@ GIB = 2**30
 Result = TypeVar("Result")
 
 
+@dataclass(slots=True)
 class Stages:
     """Measures stages one after the other, by their names, over several runs."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.counting = False
-        self.flops: dict[str, int] = {}
-        self.seconds: dict[str, list[float]] = {}
+    device: torch.device
+    counting: bool = False
+    flops: dict[str, int] = field(default_factory=dict[str, int])
+    seconds: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    memory: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes; empty where the device keeps no count."""
 
     def run(self, name: str, stage: Callable[[], Result]) -> Result:
         if self.counting:
@@ -49,22 +59,53 @@ class Stages:
             self.flops[name] = counter.get_total_flops()
             return result
         machine.wait_for(self.device)
+        machine.reset_peak_memory(self.device)
         start = time.perf_counter()
         result = stage()
         machine.wait_for(self.device)
         self.seconds.setdefault(name, []).append(time.perf_counter() - start)
+        peak = machine.peak_memory(self.device)
+        if peak is not None:
+            self.memory[name] = max(peak, self.memory.get(name, 0))
         return result
 
-    def lines(self) -> list[str]:
-        """A line for each stage and one for all of them."""
-        medians = {name: statistics.median(times) for name, times in self.seconds.items()}
-        rows = [(name, seconds, self.flops[name]) for name, seconds in medians.items()]
-        rows.append(("total", sum(medians.values()), sum(self.flops.values())))
-        return [
-            f"  {name:<8} {seconds:9.4f} s  {flops / 1e12:9.3f} TFLOP  "
-            f"{flops / seconds / 1e12:8.2f} TFLOP/s"
-            for name, seconds, flops in rows
-        ]
+    def medians(self) -> dict[str, float]:
+        """Seconds of each stage, and of all of them as "total"."""
+        found = {name: statistics.median(times) for name, times in self.seconds.items()}
+        return {**found, "total": sum(found.values())}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Both sides' stages, and how far their pictures are apart (levels of 255)."""
+
+    title: str
+    ours: Stages
+    literal: Stages
+    difference: int
+
+    @property
+    def ratio(self) -> float:
+        """Seconds of ours over those of the literal one."""
+        return self.ours.medians()["total"] / self.literal.medians()["total"]
+
+    def table(self) -> str:
+        """A line for each stage, one for all of them, and the ratio."""
+        lines = [f"{self.title}, largest difference of the pictures {self.difference} of 255"]
+        for name, stages in (("ours", self.ours), ("literal", self.literal)):
+            flops = {**stages.flops, "total": sum(stages.flops.values())}
+            memory = {**stages.memory, "total": max(stages.memory.values(), default=0)}
+            for stage, seconds in stages.medians().items():
+                line = f"  {name:<8} {stage:<8} {seconds:9.3f} s"
+                if flops["total"]:
+                    line += f"  {flops[stage] / 1e12:9.3f} TFLOP"
+                    line += f"  {flops[stage] / seconds / 1e12:8.3f} TFLOP/s"
+                if memory.get(stage):
+                    line += f"  {memory[stage] / GIB:6.2f} GiB"
+                lines.append(line)
+        ours, other = (sum(each.flops.values()) for each in (self.ours, self.literal))
+        counted = f", of the operations {ours / other:.3f}" if other else ""
+        return "\n".join([*lines, f"  ratio of the seconds {self.ratio:.3f}{counted}"])
 
 
 def make_networks(layout: NetworkLayout, device: torch.device, dtype: torch.dtype) -> Networks:
@@ -93,7 +134,7 @@ def make_networks(layout: NetworkLayout, device: torch.device, dtype: torch.dtyp
     return networks
 
 
-def make_request(height: int, width: int) -> TryOnRequest:
+def make_request(height: int, width: int, steps: int = STEPS, samples: int = 1) -> TryOnRequest:
     """Pictures of noise; the mask covers the middle."""
     random = np.random.default_rng(0)
     mask = np.zeros((height, width), np.bool_)
@@ -103,38 +144,121 @@ def make_request(height: int, width: int) -> TryOnRequest:
         garment=random.integers(0, 256, (height, width, 3), np.uint8),
         mask=mask,
         category=Category.UPPER,
-        num_inference_steps=STEPS,
+        num_inference_steps=steps,
+        num_images_per_prompt=samples,
     )
 
 
-def run_stages(pipeline: TryOnPipeline, request: TryOnRequest, stages: Stages) -> None:
+def run_ours(
+    pipeline: TryOnPipeline, request: TryOnRequest, stages: Stages, see: Callable[[], object] | None
+) -> np.ndarray:
     """One try-on: what `TryOnPipeline.__call__` does, with a clock around every stage."""
+    if see is not None:
+        stages.run("see", see)
     prompt = stages.run("prompt", lambda: pipeline.encode_prompt(request))
     garment = stages.run("garment", lambda: pipeline.read_garment(request, prompt))
     person = stages.run("person", lambda: pipeline.encode_person(request))
     latents = stages.run("denoise", lambda: pipeline.denoise(request, prompt, garment, person))
-    stages.run("decode", lambda: to_images(decode(pipeline.networks.vae, latents)))
+
+    def pictures() -> np.ndarray:
+        vae = pipeline.networks.vae
+        return np.concatenate([to_images(decode(vae, each)) for each in latents.split(1)])
+
+    return stages.run("decode", pictures)
 
 
-def main(
-    layout: NetworkLayout,
-    sizes: Sequence[tuple[int, int]],
-    device: torch.device,
-    dtype: torch.dtype,
+def run_literal(
+    pipeline: TryOnPipeline, request: TryOnRequest, stages: Stages, see: Callable[[], object] | None
+) -> np.ndarray:
+    """The same stages of the literal try-on; prompt and person are what ours are."""
+    networks = pipeline.networks
+    if see is not None:
+        stages.run("see", see)
+    prompt = stages.run("prompt", lambda: pipeline.encode_prompt(request))
+    garment = stages.run("garment", lambda: literal.read_garment(networks, request, prompt))
+    person = stages.run("person", lambda: pipeline.encode_person(request))
+    latents = stages.run(
+        "denoise", lambda: literal.dress(networks, request, prompt, garment, person)
+    )
+    return stages.run("decode", lambda: to_images(decode(networks.vae, latents)))
+
+
+def compare(
+    networks: Networks,
+    size: tuple[int, int],
     repeats: int,
+    *,
+    steps: int = STEPS,
+    samples: int = 1,
+    warm_up: bool = True,
+    person_networks: PersonNetworks | None = None,
+) -> Comparison:
+    """Runs both sides in turn. warm_up: a run of each first, in which FLOPs are counted."""
+    pipeline, request = TryOnPipeline(networks), make_request(*size, steps, samples)
+    see = None
+    if person_networks is not None:
+        seen = person_networks
+
+        def look() -> object:
+            return seen.people(request.person), seen.labels(request.person)
+
+        see = look
+    sides = [(run_ours, Stages(networks.device)), (run_literal, Stages(networks.device))]
+    pictures: list[np.ndarray] = []
+    for number in range(max(1, repeats) + warm_up):
+        pictures = []
+        for run, stages in sides:
+            stages.counting = warm_up and number == 0
+            pictures.append(run(pipeline, request, stages, see))
+    one, other = (each.astype(int) for each in pictures)
+    (_, ours), (_, theirs) = sides
+    title = f"{size[0]}x{size[1]}, {steps} steps, {samples} sample{'s' if samples > 1 else ''}"
+    return Comparison(
+        title=title, ours=ours, literal=theirs, difference=int(np.abs(one - other).max())
+    )
+
+
+@torch.inference_mode()
+def main(
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, ...")] = "cpu",
+    dtype: Annotated[
+        str, typer.Option(help="float32, float16 or bfloat16; float16 on a GPU by default")
+    ] = "",
+    sizes: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH of the picture, with commas")
+    ] = "512x384",
+    steps: Annotated[int, typer.Option(min=1)] = STEPS,
+    samples: Annotated[int, typer.Option(min=1)] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="timed runs of each side")] = 3,
+    warm_up: Annotated[
+        bool, typer.Option(help="a run of each before, in which FLOPs are counted")
+    ] = True,
+    tiny: Annotated[bool, typer.Option(help="small networks, to see that all runs")] = False,
+    model: Annotated[Path | None, typer.Option(help="a full-body model folder, instead")] = None,
 ) -> None:
-    """Prints the stages of a whole run at each (height, width)."""
-    pipeline = TryOnPipeline(make_networks(layout, device, dtype))
-    for height, width in sizes:
-        request = make_request(height, width)
-        stages = Stages(device)
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        for run in range(1 + max(1, repeats)):
-            stages.counting = run == 0
-            run_stages(pipeline, request, stages)
-        print(f"{height}x{width} whole run, {STEPS} steps:")
-        print("\n".join(stages.lines()))
-        if device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(device) / GIB
-            print(f"  peak memory {peak:.2f} GiB", flush=True)
+    """Compares whole try-ons, ours and the literal one."""
+    target = torch.device(device)
+    precision = machine.choose_dtype(target, dtype)
+    print(f"{machine.describe(target)}, {str(precision).removeprefix('torch.')}", flush=True)
+    seeing = None
+    if model is None:
+        layout = random_networks.TINY if tiny else random_networks.FULL
+        networks = make_networks(layout, target, precision)
+    else:
+        networks = load_networks(model, Variant.FULL_BODY, device=target, dtype=precision)
+        seeing = PersonNetworks(model, Variant.FULL_BODY, device=device)
+    for size in machine.parse_sizes(sizes):
+        result = compare(
+            networks,
+            size,
+            repeats,
+            steps=steps,
+            samples=samples,
+            warm_up=warm_up,
+            person_networks=seeing,
+        )
+        print(result.table(), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)

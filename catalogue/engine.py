@@ -76,6 +76,7 @@ class WorkerSettings:
 
     Attributes:
         model, variant, dtype ("fp32", "fp16", "bf16"), lora: which networks.
+        compiles, offloads: as `TryOn.compile` and `TryOn.enable_model_cpu_offload`.
         pose_network: what finds people, by the name of a `PoseNetwork`.
         weights: their stamp, from `plan.weights_stamp`.
         device: of this worker.
@@ -93,6 +94,8 @@ class WorkerSettings:
     weights: str
     out: str
     dtype: str = "fp32"
+    compiles: bool = False
+    offloads: bool = False
     lora: Path | None = None
     pose_network: str = "auto"
     device: str = "cpu"

@@ -90,6 +90,10 @@ class Worker:
         self.tryon.cache, self.tryon.stamp = self.cache, stamp
         if settings.lora is not None:
             self.tryon.load_lora(settings.lora)
+        if settings.offloads:
+            self.tryon.enable_model_cpu_offload()
+        if settings.compiles:
+            self.tryon.compile()
         self.batch = settings.batch or 1
         """Rows that go into one forward, for now."""
         self._finds_batch = settings.batch is None

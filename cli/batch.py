@@ -36,6 +36,7 @@ from cli.batch_engine import (
 )
 from cli.batch_report import report_command
 from cli.options import (
+    CompileOption,
     DtypeOption,
     EndOption,
     FeatherOption,
@@ -46,22 +47,24 @@ from cli.options import (
     LoraOption,
     MaskModeOption,
     ModelOption,
+    OffloadOption,
     PoseOption,
     SamplerOption,
+    SpeedOption,
     StartOption,
     StepsOption,
     VariantOption,
-    check_dtype,
 )
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.acceleration import AUTO, check_compile, check_offload, choose_dtype
 from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import Speed, sampling_of
 from tryon.options import TryOnOptions
 from tryon.perception import PersonNetworks, PoseNetwork
 from tryon.preparation import FitChoice
@@ -133,12 +136,13 @@ def batch_command(
     ] = False,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
-    steps: StepsOption = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: GuidanceOption = 2.0,
     guidance_start: StartOption = 0.0,
     guidance_end: EndOption = 1.0,
     seed: SeedOption = 0,
-    sampler: SamplerOption = Scheduler.UNIPC,
+    sampler: SamplerOption = None,
     samples: SamplesOption = 1,
     mask_mode: MaskModeOption = MaskMode.AUTO,
     mask_length: LengthOption = MaskLength.AUTO,
@@ -152,7 +156,9 @@ def batch_command(
     address: AddressOption = None,
     workers: WorkersOption = None,
     threads: ThreadsOption = None,
-    dtype: DtypeOption = "fp32",
+    dtype: DtypeOption = AUTO,
+    compiles: CompileOption = False,
+    offloads: OffloadOption = False,
     pose_network: PoseOption = PoseNetwork.AUTO,
     lora: LoraOption = None,
 ) -> None:
@@ -165,15 +171,22 @@ def batch_command(
     if not is_remote(out):
         check_target(Path(out, FAILURES))
     choice = EngineChoice(name=engine, address=address, workers=workers)
-    at_once, dtype, devices = _batch(batch), check_dtype(dtype), choice.devices(device)
+    at_once, devices = _batch(batch), choice.devices(device)
+    # What a cluster has is not known yet, but the pictures' addresses stand for the dtype.
+    known = [each for each in devices if each != AUTO]
+    dtype = choose_dtype(dtype, known[0] if known else "cpu")
+    for each in known:
+        if compiles:
+            check_compile(each)
+        if offloads:
+            check_offload(each)
     options = TryOnOptions(
-        num_inference_steps=steps,
+        **sampling_of(speed, steps, sampler),
         guidance_scale=guidance,
         guidance_start=guidance_start,
         guidance_end=guidance_end,
         num_images_per_prompt=samples,
         seed=seed,
-        scheduler=sampler,
         mask_mode=mask_mode,
         mask_length=mask_length,
         mask_sleeves=mask_sleeves,
@@ -197,6 +210,8 @@ def batch_command(
         weights=_weights(model, variant, lora, rows, cache, pose_network),
         out=out,
         dtype=dtype,
+        compiles=compiles,
+        offloads=offloads,
         lora=lora,
         pose_network=pose_network,
         device=devices[0],
@@ -234,19 +249,20 @@ def check_command(
     ] = False,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
-    steps: StepsOption = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: GuidanceOption = 2.0,
     guidance_start: StartOption = 0.0,
     guidance_end: EndOption = 1.0,
     samples: SamplesOption = 1,
     height: HeightOption = None,
     device: DeviceOption = "auto",
-    dtype: DtypeOption = "fp32",
+    dtype: DtypeOption = AUTO,
     pose_network: PoseOption = PoseNetwork.AUTO,
 ) -> None:
     """Read a whole catalogue and name every fault; exit code 1 if there is one."""
     options = TryOnOptions(
-        num_inference_steps=steps,
+        **sampling_of(speed, steps),
         guidance_scale=guidance,
         guidance_start=guidance_start,
         guidance_end=guidance_end,
@@ -265,7 +281,7 @@ def check_command(
             variant=variant,
             weights="none",
             out="",
-            dtype=check_dtype(dtype),
+            dtype=choose_dtype(dtype, devices[0]),
             pose_network=pose_network,
             device=devices[0],
         )

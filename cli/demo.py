@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cli.progress import Progress
 from ootd_core.categories import Category
+from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
 from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
-from ootd_core.checkpoints.networks import choose_device
+from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import check_targets, load_image, save_image
 from tryon import TryOn, TryOnOptions
@@ -45,7 +46,8 @@ def demo_command(
 ) -> None:
     """Dress the bundled drawn people and write a contact sheet."""
     check_targets([out])
-    tryon = TryOn.from_pretrained().to(choose_device(device))
+    device = choose_device(device)
+    tryon = TryOn.from_pretrained().to(device, DTYPES[choose_dtype(AUTO, device)])
     options = TryOnOptions(num_inference_steps=steps, guidance_scale=guidance, seed=seed)
     lines: list[list[Picture]] = []
     seconds: dict[str, float] = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cli.dataset import parse_size
 from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
-from cli.options import check_dtype
+from cli.options import SamplerOption, SpeedOption, StepsOption, check_dtype
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT, Part, missing
@@ -39,7 +39,7 @@ from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import save_image
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.requirements import require
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import Speed, sampling_of
 from tryon.perception import PersonNetworks
 
 SHEET_LINES = 8
@@ -91,10 +91,11 @@ def evaluate_command(
         list[Category] | None, typer.Option(help="only this category; may be repeated")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first so many pairs")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="sampling steps")] = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: float = 2.0,
     seed: Annotated[int, typer.Option(min=0, help="of the noise of the first pair")] = 0,
-    sampler: Scheduler = Scheduler.UNIPC,
+    sampler: SamplerOption = None,
     mask_mode: MaskMode = MaskMode.AUTO,
     raw: Annotated[
         bool, typer.Option("--raw", help="measure the decoder's picture without pasting it back")
@@ -126,6 +127,7 @@ def evaluate_command(
     """Measure a checkpoint on drawn people that it was never trained on, or on a data set."""
     require("matplotlib", "torchmetrics")  # imported when the work is done
     check_dtype(dtype)
+    sampling = sampling_of(speed, steps, sampler)
     of_dolls = data is None and layout is None
     if perceive and not of_dolls:
         raise ValueError(
@@ -149,7 +151,7 @@ def evaluate_command(
             person_networks if perceive or has_parser else None,
             dolls,
             features,
-            steps,
+            sampling,
             guidance,
             mask_mode,
             out,
@@ -167,10 +169,9 @@ def evaluate_command(
             limit=limit,
         )
         settings = DressSettings(
-            num_inference_steps=steps,
+            **sampling,
             guidance_scale=guidance,
             seed=seed,
-            scheduler=sampler,
             mask_mode=mask_mode,
             feather=None if raw else DressSettings().feather,
         )
@@ -188,7 +189,7 @@ def evaluate_dolls(
     person_networks: PersonNetworks | None,
     dolls: int,
     features: FeatureNetworks,
-    num_inference_steps: int,
+    sampling: dict[str, Any],
     guidance_scale: float,
     mask_mode: MaskMode,
     out: Path | None,
@@ -213,7 +214,7 @@ def evaluate_dolls(
             networks,
             range(dolls),
             features,
-            num_inference_steps=num_inference_steps,
+            **sampling,
             guidance_scale=guidance_scale,
             mask_mode=mask_mode,
             ablations=ablations,
@@ -231,7 +232,7 @@ def evaluate_dolls(
     if out is not None:
         settings = {
             "dolls": dolls,
-            "num_inference_steps": num_inference_steps,
+            **sampling,
             "guidance_scale": guidance_scale,
             "mask_mode": mask_mode,
             "perceive": perceive,

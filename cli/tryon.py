@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from cli.options import (
+    CompileOption,
     DtypeOption,
     EndOption,
     FeatherOption,
@@ -22,22 +23,24 @@ from cli.options import (
     LoraOption,
     MaskModeOption,
     ModelOption,
+    OffloadOption,
     PoseOption,
     SamplerOption,
+    SpeedOption,
     StartOption,
     StepsOption,
     VariantOption,
-    check_dtype,
 )
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant, check_category
+from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
 from ootd_core.images.files import check_targets, load_image, read_mask, save_image
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import Speed, sampling_of
 from openpose import load_people
 from tryon import TryOn, TryOnOptions
 from tryon.perception import PoseNetwork
@@ -56,12 +59,13 @@ def tryon_command(
     ] = None,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
-    steps: StepsOption = 20,
+    speed: SpeedOption = Speed.BEST,
+    steps: StepsOption = None,
     guidance: GuidanceOption = 2.0,
     guidance_start: StartOption = 0.0,
     guidance_end: EndOption = 1.0,
     seed: Annotated[int, typer.Option(help="of the noise: another seed, another try")] = 0,
-    sampler: SamplerOption = Scheduler.UNIPC,
+    sampler: SamplerOption = None,
     samples: Annotated[int, typer.Option(min=1, help="pictures to make")] = 1,
     mask_mode: MaskModeOption = MaskMode.AUTO,
     mask_length: Annotated[
@@ -94,11 +98,14 @@ def tryon_command(
         typer.Option(min=1, max=100, help="of JPEG (default 95) and WebP (default without loss)"),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps ...")] = "auto",
-    dtype: DtypeOption = "fp32",
+    dtype: DtypeOption = AUTO,
+    compiles: CompileOption = False,
+    offloads: OffloadOption = False,
     lora: LoraOption = None,
 ) -> None:
     """Dress a person in a garment."""
-    check_dtype(dtype)
+    device = choose_device(device)
+    dtype = choose_dtype(dtype, device)
     garment = garment or []
     if only_mask and (mask is not None or mask_out is not None or samples != 1):
         raise ValueError(
@@ -113,13 +120,12 @@ def tryon_command(
     for each in category:
         check_category(variant, each)
     options = TryOnOptions(
-        num_inference_steps=steps,
+        **sampling_of(speed, steps, sampler),
         guidance_scale=guidance,
         guidance_start=guidance_start,
         guidance_end=guidance_end,
         num_images_per_prompt=samples,
         seed=seed,
-        scheduler=sampler,
         mask_mode=mask_mode,
         mask_length=mask_length,
         mask_sleeves=mask_sleeves,
@@ -141,7 +147,7 @@ def tryon_command(
         people = [each.keypoints for each in found]
     tryon = TryOn.from_pretrained(
         model, variant, pose_network=pose_network, only_masks=only_mask
-    ).to(choose_device(device), DTYPES[dtype])
+    ).to(device, DTYPES[dtype])
     if only_mask:
         masks = [
             tryon.mask(picture, each, garment=flat, options=options, people=people)
@@ -153,6 +159,10 @@ def tryon_command(
         return
     if lora is not None:
         tryon.load_lora(lora)
+    if offloads:
+        tryon.enable_model_cpu_offload()
+    if compiles:
+        tryon.compile()
     with Progress("step", title="tryon") as bar:
 
         def on_step(step: int, total: int, _latents: Tensor) -> None:

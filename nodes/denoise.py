@@ -1,8 +1,8 @@
 """The fused denoiser: a MODEL and conditioning that any sampler of ComfyUI takes.
 
 What it adds to stock Stable Diffusion stands in the conditioning (the garment's tokens, the latents
-of the person behind the mask) and in two wrappers of the model: `garment_attention` for the
-networks, `repainting` for the sampler.
+of the person behind the mask) and in wrappers of the model: `garment_attention` for the networks,
+`repainting` for the sampler, `guidance_interval` for what it predicts with.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor
 from ..ootd_core.latents import SCALE, agnostic_image, latent_mask
 from .fit import size_warning
 from .garment_attention import CONDITION, GarmentAttention, GarmentCondition
+from .guidance_interval import GuidanceInterval, interval_inputs
 from .pictures import common_batch, opaque, repeated, to_image, to_pictures, to_regions
 from .repainting import Repainting
 from .search_words import searched_as
@@ -79,6 +80,7 @@ class FusedDenoiser(io.ComfyNode):
                     step=0.01,
                     tooltip="Where in the sampling the garment ceases to be seen.",
                 ),
+                *interval_inputs(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For the sampler."),
@@ -108,6 +110,8 @@ class FusedDenoiser(io.ComfyNode):
         garment_strength: float,
         start_percent: float,
         end_percent: float,
+        guidance_start: float = 0.0,
+        guidance_end: float = 1.0,
     ) -> io.NodeOutput:
         if denoiser.model.diffusion_model.in_channels != 8:
             raise ValueError(
@@ -119,6 +123,7 @@ class FusedDenoiser(io.ComfyNode):
                 f"start_percent ({start_percent:g}) lies after end_percent ({end_percent:g}): the "
                 "garment would never be seen."
             )
+        interval = GuidanceInterval.of(denoiser, guidance_start, guidance_end)
         person = opaque(person)
         _check_size(person)
         if foreign := size_warning(person, denoiser):
@@ -147,6 +152,7 @@ class FusedDenoiser(io.ComfyNode):
             last_sigma=float(sampling.percent_to_sigma(end_percent)),
         ).attach(model)
         Repainting().attach(model)
+        interval.attach(model)
         noise_mask = torch.cat([latent_mask(np.asarray(region)) for region in regions])
         # ComfyUI adds the first noise to these samples. The networks were trained to begin with
         # noise alone inside the mask, and nothing of the old garment is to shine through.

@@ -13,6 +13,7 @@ ORDER = (
     "quick_start",
     "upper_body",
     "dress",
+    "fast",
     "full_outfit",
     "garment_grid",
     "large_picture",

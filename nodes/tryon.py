@@ -15,8 +15,10 @@ from comfy_execution.graph_utils import GraphBuilder
 from ..ootd_core.categories import Category, check_category
 from ..ootd_core.checkpoints.catalogue import Part
 from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
+from ..ootd_core.sampling import guidance_bounds
 from . import model_folders
 from .fit import person_index_input, size_input
+from .guidance_interval import interval_inputs
 from .inputs import check_choices
 from .loader import VARIANTS, WEIGHT_DTYPES, check_variant
 from .mask import MODES, check_reach, length_input, sleeves_input
@@ -129,6 +131,7 @@ class TryOnGarment(io.ComfyNode):
                 person_index_input(),
                 length_input(),
                 sleeves_input(),
+                *interval_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The person in the garment."),
@@ -151,6 +154,8 @@ class TryOnGarment(io.ComfyNode):
         mask: Link | None = None,
         length: str | None = None,
         sleeves: str | None = None,
+        guidance_start: float | None = None,
+        guidance_end: float | None = None,
     ) -> bool:
         check_choices(
             cls,
@@ -165,6 +170,8 @@ class TryOnGarment(io.ComfyNode):
             sleeves=sleeves,
         )
         check_reach(mask_mode, length, sleeves, category)
+        if guidance_start is not None and guidance_end is not None:
+            guidance_bounds(guidance_start, guidance_end)
         check_variant(checkpoint, variant)
         if variant is not None and category is not None:
             check_category(VARIANTS[variant], Category(category))
@@ -197,6 +204,8 @@ class TryOnGarment(io.ComfyNode):
         person_index: int = 0,
         length: str = MaskLength.AUTO,
         sleeves: str = MaskSleeves.AUTO,
+        guidance_start: float = 0.0,
+        guidance_end: float = 1.0,
     ) -> io.NodeOutput:
         graph = GraphBuilder()
         loader = graph.node(
@@ -269,6 +278,8 @@ class TryOnGarment(io.ComfyNode):
             garment_strength=1.0,
             start_percent=0.0,
             end_percent=1.0,
+            guidance_start=guidance_start,
+            guidance_end=guidance_end,
         )
         sampled = graph.node(
             "KSampler",

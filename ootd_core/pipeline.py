@@ -88,6 +88,7 @@ class TryOnPipeline:
             encoded.append(self.encode(request, next(same, None)))
         latents = self.denoise_batch(encoded, on_step=on_step)
         # One sample at a time: what decoding needs does not grow with the batch.
+        self.networks.bring("vae")
         pictures = [to_images(decode(self.networks.vae, sample)) for sample in latents.split(1)]
         samples = requests[0].num_images_per_prompt
         return [
@@ -111,6 +112,7 @@ class TryOnPipeline:
         """The prompt of both UNets [1, tokens, channels]."""
         networks = self.networks
         check_category(networks.variant, request.category)
+        networks.bring("text_encoder", "image_encoder")
         return encode_prompt(
             networks.variant,
             request.category,
@@ -129,7 +131,9 @@ class TryOnPipeline:
         """
         if not request.fusion:
             return None
-        return prepare(self.networks.tryon_unet, self.record_garment(request, prompt))
+        features = self.record_garment(request, prompt)
+        self.networks.bring("tryon_unet")
+        return prepare(self.networks.tryon_unet, features)
 
     def record_garment(self, request: TryOnRequest, prompt: Tensor) -> list[Tensor]:
         """What the outfitting UNet makes of the garment, as `record` returns it."""
@@ -140,6 +144,7 @@ class TryOnPipeline:
             latents = nothing
         if is_guided(request.guidance_scale):
             latents = torch.cat([latents, nothing])
+        networks.bring("outfitting_unet")
         return record(
             networks.outfitting_unet,
             latents.to(networks.dtype),
@@ -148,6 +153,7 @@ class TryOnPipeline:
 
     def encode_garment(self, request: TryOnRequest) -> Tensor:
         """The garment's unscaled latents [1, 4, h, w]."""
+        self.networks.bring("vae")
         return encode(self.networks.vae, to_tensor(shrink_to_latents(request.garment)))
 
     def encode_person(self, request: TryOnRequest) -> PersonLatents:
@@ -161,11 +167,13 @@ class TryOnPipeline:
 
     def encode_agnostic(self, request: TryOnRequest) -> Tensor:
         """Unscaled latents of the person with the mask in grey, float32 [1, 4, h, w]."""
+        self.networks.bring("vae")
         agnostic = agnostic_image(request.person, binary_mask(request.mask))
         return encode(self.networks.vae, to_tensor(agnostic)).float()
 
     def encode_original(self, request: TryOnRequest) -> Tensor:
         """Scaled latents of the person, float32 [1, 4, h, w]."""
+        self.networks.bring("vae")
         return encode_scaled(self.networks.vae, to_tensor(request.person)).float()
 
     def denoise(
@@ -212,11 +220,13 @@ class TryOnPipeline:
         def rows(tensors: Sequence[Tensor]) -> Tensor:
             return torch.cat([each.expand(samples, *each.shape[1:]) for each in tensors])
 
+        networks.bring("tryon_unet")
         with Fusion(networks.tryon_unet) as fusion:
             return denoise(
                 unet=networks.tryon_unet,
                 scheduler=make_scheduler(request.scheduler, networks.scheduler_config),
                 num_inference_steps=request.num_inference_steps,
+                noise_levels=request.noise_levels,
                 guidance_scale=request.guidance_scale,
                 noise=noise.to(networks.device),
                 agnostic=rows([each.person.agnostic for each in encoded]),
@@ -242,6 +252,7 @@ def alike(request: TryOnRequest) -> tuple[object, ...]:
         request.guidance_start,
         request.guidance_end,
         request.scheduler,
+        request.noise_levels,
         request.fusion,
     )
 
@@ -254,8 +265,8 @@ def check_alike(requests: Sequence[TryOnRequest]) -> None:
             if mine != theirs:
                 raise ValueError(
                     "The requests of a batch must have pictures of one size and the same steps, "
-                    f"samples, guidance, scheduler and fusion, but one has {mine} and another "
-                    f"{theirs}: put them into batches of their own."
+                    f"samples, guidance, scheduler, noise levels and fusion, but one has {mine} "
+                    f"and another {theirs}: put them into batches of their own."
                 )
 
 

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from .categories import Category
 from .latents import SCALE, Repaint
 from .masks.morphology import validate_mask
-from .sampling import LCM_MAX_STEPS, Scheduler
+from .sampling import (
+    ALIGNED_MAX_STEPS,
+    LCM_MAX_STEPS,
+    TAKE_TIMESTEPS,
+    NoiseLevels,
+    Scheduler,
+    guidance_bounds,
+)
 
 MAX_STEPS = 1000  # of the noise schedule that the networks were trained on
 MAX_IMAGES = 1000
@@ -37,6 +44,7 @@ class TryOnRequest:
         seed: of the noise, 0 to 2**64 - 1. The same on every device.
         num_images_per_prompt: pictures to make from the same person and garment.
         scheduler: see `Scheduler`.
+        noise_levels: of the steps, see `NoiseLevels`.
         repaint: which latents count as masked, see `Repaint`; not the published rule by default.
         fusion: False leaves the try-on UNet alone, so that all it knows of the garment is the
             prompt. An ablation, to measure what fusion does.
@@ -59,6 +67,7 @@ class TryOnRequest:
     zero_garment: bool = False
     guidance_start: float = 0.0
     guidance_end: float = 1.0
+    noise_levels: NoiseLevels = NoiseLevels.EVEN
 
     def __post_init__(self) -> None:
         _check_picture("person", self.person)
@@ -79,6 +88,7 @@ class TryOnRequest:
             num_images_per_prompt=self.num_images_per_prompt,
             seed=self.seed,
             scheduler=self.scheduler,
+            noise_levels=self.noise_levels,
         )
 
 
@@ -91,6 +101,7 @@ def check_sampling(
     num_images_per_prompt: int,
     seed: int,
     scheduler: Scheduler,
+    noise_levels: NoiseLevels,
 ) -> None:
     """Raises ValueError, one sentence, for a setting of the sampling that is out of range."""
     if not 1 <= num_inference_steps <= MAX_STEPS:
@@ -102,17 +113,25 @@ def check_sampling(
             f"num_inference_steps is {num_inference_steps}, but the lcm scheduler takes "
             f"at most {LCM_MAX_STEPS}: choose fewer steps or another scheduler."
         )
+    if noise_levels is not NoiseLevels.EVEN:
+        if scheduler not in TAKE_TIMESTEPS:
+            raise ValueError(
+                f"The noise levels {noise_levels} are for the schedulers "
+                f"{' and '.join(TAKE_TIMESTEPS)}, but the scheduler is {scheduler}: choose one of "
+                "these or even noise levels."
+            )
+        if num_inference_steps > ALIGNED_MAX_STEPS:
+            raise ValueError(
+                f"num_inference_steps is {num_inference_steps}, but the noise levels "
+                f"{noise_levels} are for few steps, at most {ALIGNED_MAX_STEPS}."
+            )
     if not 1 <= num_images_per_prompt <= MAX_IMAGES:
         raise ValueError(
             f"num_images_per_prompt is {num_images_per_prompt}, but must lie in 1 to {MAX_IMAGES}."
         )
     if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
         raise ValueError(f"guidance_scale is {guidance_scale}, but must be a number of 0 or more.")
-    if not 0 <= guidance_start < guidance_end <= 1:
-        raise ValueError(
-            f"Guidance is to go from {guidance_start} to {guidance_end} of the sampling, but "
-            "guidance_start must be 0 or more and below guidance_end, and that at most 1."
-        )
+    guidance_bounds(guidance_start, guidance_end)
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed is {seed}, but must lie in 0 to 2**64 - 1.")
 

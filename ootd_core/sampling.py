@@ -7,10 +7,12 @@ garments. Latents stay float32 throughout, whatever the UNet computes in.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +33,38 @@ class Scheduler(StrEnum):
     LCM = "lcm"
 
 
+class NoiseLevels(StrEnum):
+    """How the noise levels of the steps are spaced: evenly over the timesteps of training, as each
+    scheduler does by itself, or where few steps of Stable Diffusion 1.5 lose least (Align Your
+    Steps, arXiv 2404.14507)."""
+
+    EVEN = "even"
+    ALIGN_YOUR_STEPS = "align_your_steps"
+
+
+# The sigmas of ten steps, from the paper's published table.
+ALIGN_YOUR_STEPS = (
+    14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029,
+)  # fmt: skip
+TAKE_TIMESTEPS = (Scheduler.DPMPP_2M, Scheduler.EULER)  # those whose levels can be chosen
+ALIGNED_MAX_STEPS = 100  # more would be less than a timestep of training apart
+
+
+class Speed(StrEnum):
+    """How a try-on is sampled, by name. BEST: as published."""
+
+    BEST = "best"
+    BALANCED = "balanced"
+    FAST = "fast"
+
+
+SPEEDS: dict[Speed, tuple[int, Scheduler, NoiseLevels]] = {
+    Speed.BEST: (20, Scheduler.UNIPC, NoiseLevels.EVEN),
+    Speed.BALANCED: (10, Scheduler.UNIPC, NoiseLevels.EVEN),
+    Speed.FAST: (7, Scheduler.DPMPP_2M, NoiseLevels.ALIGN_YOUR_STEPS),
+}
 LCM_MAX_STEPS = 50  # LCM picks its steps among this many
+_ROUNDED = 0.6 / 1000  # of the sampling: what rounding to a timestep of training may shift
 
 # diffusers' class, and what is set beside the checkpoint's noise schedule. UniPC ended at the
 # smallest sigma of training when the published pictures were made; diffusers now ends at zero,
@@ -56,6 +89,48 @@ def make_scheduler(scheduler: Scheduler, config: Mapping[str, Any]) -> Any:
     return getattr(diffusers, name).from_config(dict(config), **settings)
 
 
+def sampling_of(
+    speed: Speed, num_inference_steps: int | None = None, scheduler: Scheduler | None = None
+) -> dict[str, Any]:
+    """The fields of a `TryOnRequest` or `TryOnOptions` that a speed stands for.
+
+    A number of steps takes the place of the speed's. A scheduler takes the place of the speed's,
+    with evenly spaced noise levels.
+    """
+    steps, usual, levels = SPEEDS[speed]
+    return {
+        "num_inference_steps": num_inference_steps or steps,
+        "scheduler": scheduler or usual,
+        "noise_levels": levels if scheduler is None else NoiseLevels.EVEN,
+    }
+
+
+def set_timesteps(
+    scheduler: Any,
+    num_inference_steps: int,
+    noise_levels: NoiseLevels = NoiseLevels.EVEN,
+    device: torch.device | str | None = None,
+) -> None:
+    """Tell a scheduler how many steps there are, and where they are to lie."""
+    if noise_levels is NoiseLevels.EVEN:
+        scheduler.set_timesteps(num_inference_steps, device=device)
+    else:
+        timesteps = aligned_timesteps(scheduler.alphas_cumprod, num_inference_steps)
+        scheduler.set_timesteps(timesteps=timesteps, device=device)
+
+
+def aligned_timesteps(alphas_cumprod: Tensor, num_inference_steps: int) -> list[int]:
+    """Timesteps of the Align Your Steps levels, log-linearly interpolated to any number of steps.
+
+    alphas_cumprod: [timesteps of training], the noise schedule; the nearest timestep is taken. The
+    last level is left out, since schedulers end without noise there.
+    """
+    trained = (((1 - alphas_cumprod) / alphas_cumprod) ** 0.5).log().numpy()
+    places = np.linspace(0, len(ALIGN_YOUR_STEPS) - 1, num_inference_steps + 1)[:-1]
+    wanted = np.interp(places, range(len(ALIGN_YOUR_STEPS)), np.log(ALIGN_YOUR_STEPS))
+    return [int(np.abs(trained - level).argmin()) for level in wanted]
+
+
 def draw_noise(samples: int, height: int, width: int, generator: torch.Generator) -> Tensor:
     """Initial noise float32 [samples, 4, height, width] in latents, from a CPU generator.
 
@@ -72,6 +147,22 @@ def is_guided(guidance_scale: float) -> bool:
     return guidance_scale > 1
 
 
+def guidance_bounds(start: float, end: float) -> tuple[float, float]:
+    """The progress of the sampling at which guidance begins, and the one at which it ends.
+
+    Progress is 1 - timestep / last timestep of training: 0 in pure noise, 1 where none is left, the
+    same place whatever sampler and however many steps. A step is guided if begin <= progress < end.
+    Schedulers round timesteps, so both bounds lie a little earlier; an end of 1 leaves nothing out.
+    Raises ValueError unless 0 <= start < end <= 1. Source: arXiv 2404.07724.
+    """
+    if not 0 <= start < end <= 1:
+        raise ValueError(
+            f"Guidance is to go from {start} to {end} of the sampling, but guidance_start must "
+            "be 0 or more and below guidance_end, and that at most 1."
+        )
+    return start - _ROUNDED if start else 0.0, end - _ROUNDED if end < 1 else math.inf
+
+
 @torch.inference_mode()
 def denoise(
     *,
@@ -84,6 +175,7 @@ def denoise(
     person: Tensor,
     mask: Tensor,
     prompt: Tensor,
+    noise_levels: NoiseLevels = NoiseLevels.EVEN,
     guidance_start: float = 0.0,
     guidance_end: float = 1.0,
     generator: torch.Generator | list[torch.Generator] | None = None,
@@ -102,8 +194,9 @@ def denoise(
         person: scaled latents of the person [1 or samples, 4, h, w].
         mask: [1 or samples, 1, h, w], 1 where to repaint.
         prompt: [1 or samples, tokens, channels].
+        noise_levels: of the steps; other than EVEN only for schedulers of TAKE_TIMESTEPS.
         guidance_start, guidance_end: shares of the sampling, 0 to 1, between which there is
-            guidance: step i of n (from 0) is guided if start <= i / n < end. arXiv 2404.07724.
+            guidance, see `guidance_bounds`. Steps outside run the garment's half alone.
         generator: noise of schedulers that draw some in each step (LCM); a CPU generator, or one
             for each sample.
         on_halves: called with 1 or 2 before the first step and whenever a step runs another number
@@ -112,16 +205,18 @@ def denoise(
 
     Returns scaled latents [samples, 4, h, w], outside the mask exactly the person's.
     """
-    scheduler.set_timesteps(num_inference_steps, device=noise.device)
+    set_timesteps(scheduler, num_inference_steps, noise_levels, noise.device)
     timesteps: Tensor = scheduler.timesteps
     options = _step_options(scheduler, generator)
     agnostic = agnostic.expand(len(noise), -1, -1, -1)
     prompt = prompt.to(unet.dtype).expand(len(noise), -1, -1)
     latents = noise * scheduler.init_noise_sigma
+    begin, end = guidance_bounds(guidance_start, guidance_end)
+    last_timestep = scheduler.config.num_train_timesteps - 1
     halves = 0
 
     for index, timestep in enumerate(timesteps):
-        in_interval = guidance_start <= index / len(timesteps) < guidance_end
+        in_interval = begin <= 1 - float(timestep) / last_timestep < end
         before, halves = halves, 2 if is_guided(guidance_scale) and in_interval else 1
         if on_halves is not None and halves != before:
             on_halves(halves)

@@ -15,7 +15,7 @@ from ootd_core.latents import SCALE
 from ootd_core.masks.agnostic import MaskMode, check_by_hand
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.request import check_sampling
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import NoiseLevels, Scheduler
 
 from .preparation import FitChoice
 
@@ -37,6 +37,8 @@ class TryOnOptions:
         num_images_per_prompt: pictures to make from the same person and garment.
         seed: of the noise, 0 to 2**64 - 1; the same on every device.
         scheduler: a `Scheduler` or its name.
+        noise_levels: a `NoiseLevels` or its name: where the steps lie. `sampling_of` in
+            ootd_core.sampling gives steps, scheduler and noise levels of a `Speed`.
         mask_mode: a `MaskMode` or its name: how the mask is drawn.
         mask_length: a `MaskLength` or its name: where the new garment ends; auto measures its
             picture. Only for mode "auto" and a single garment.
@@ -69,12 +71,14 @@ class TryOnOptions:
     person_index: int = 0
     guidance_start: float = 0.0
     guidance_end: float = 1.0
+    noise_levels: NoiseLevels = NoiseLevels.EVEN
 
     def __post_init__(self) -> None:
         for field in fields(self):
             _check_type(field.name, getattr(self, field.name))
         for name, kind in (
             ("scheduler", Scheduler),
+            ("noise_levels", NoiseLevels),
             ("mask_mode", MaskMode),
             ("mask_length", MaskLength),
             ("mask_sleeves", MaskSleeves),
@@ -89,6 +93,7 @@ class TryOnOptions:
             num_images_per_prompt=self.num_images_per_prompt,
             seed=self.seed,
             scheduler=self.scheduler,
+            noise_levels=self.noise_levels,
         )
         check_by_hand(self.mask_mode, self.mask_length, self.mask_sleeves)
         if abs(self.mask_grow) > MAX_GROW:

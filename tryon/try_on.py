@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ootd_core.categories import Category, Variant, as_category, check_category
+from ootd_core.checkpoints.acceleration import (
+    check_compile,
+    check_offload,
+    compile_denoiser,
+    use_channels_last,
+)
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, verify
 from ootd_core.checkpoints.lora import merge_loras
@@ -98,6 +104,7 @@ class TryOn:
         self.device = torch.device("cpu")
         self.dtype = torch.float32
         self._loras: list[tuple[Path, float]] = []
+        self._offloads = self._compiles = False
 
     @classmethod
     def from_pretrained(
@@ -147,6 +154,28 @@ class TryOn:
             self.__dict__.pop(cached, None)
         return self
 
+    def enable_model_cpu_offload(self) -> Self:
+        """Keep the networks in main memory, but for those of the stage that runs.
+
+        Slower, and the device needs memory for its largest network alone. Raises ValueError where
+        the device (see `to`) is the CPU.
+        """
+        check_offload(str(self.device))
+        self._offloads = True
+        self.__dict__.pop("networks", None)
+        return self
+
+    def compile(self) -> Self:
+        """Compile the denoiser with torch.compile: minutes at first, then faster steps.
+
+        Worth it for many pictures of one size. Raises ValueError, one sentence, where the device
+        (see `to`) has no compiler.
+        """
+        check_compile(str(self.device))
+        self._compiles = True
+        self.__dict__.pop("networks", None)
+        return self
+
     def load_lora(self, folder: str | Path, strength: float = 1.0) -> Self:
         """Add a LoRA that `train` wrote. Raises FileNotFoundError or ValueError when it is read."""
         self._loras.append((Path(folder), strength))
@@ -156,9 +185,18 @@ class TryOn:
     @cached_property
     def networks(self) -> Networks:
         """The denoising networks. Raises FileNotFoundError or ValueError naming what is wrong."""
-        networks = load_networks(self.folder, self.variant, device=self.device, dtype=self.dtype)
+        networks = load_networks(
+            self.folder,
+            self.variant,
+            device=self.device,
+            dtype=self.dtype,
+            offload=self._offloads,
+        )
         for folder, strength in self._loras:
             merge_loras(networks, folder, strength)
+        use_channels_last(networks)
+        if self._compiles:
+            compile_denoiser(networks)
         return networks
 
     @cached_property
@@ -271,6 +309,7 @@ class TryOn:
                     seed=(options.seed + sample) % 2**64,
                     num_images_per_prompt=1 if number else options.num_images_per_prompt,
                     scheduler=options.scheduler,
+                    noise_levels=options.noise_levels,
                 )
                 with timed(seconds, "paste back"):
                     dressed += [

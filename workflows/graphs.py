@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ootd_core.sampling import SPEEDS, Speed
 from workflows.stages import (
     DRESS,
     FULL_BODY,
@@ -215,6 +216,46 @@ def swap_the_sampler() -> Graph:
     return graph
 
 
+def fast() -> Graph:
+    graph = _start(
+        "6-dress",
+        "6-dress",
+        "A picture in a third of the time: seven steps at noise levels that were chosen for few of "
+        "them (Align Your Steps). Faster still: guidance_start and guidance_end of Fused Denoiser "
+        "leave the guidance out of a part of the steps.",
+        "只用三分之一的时间:七步采样,噪声水平专为少步数选定(Align Your Steps)。"
+        "还可以更快:用“融合去噪”的 guidance_start 和 guidance_end 让一部分步骤不做引导。",
+    )
+    garment_stages(graph, ("pictures", 1), "dress")
+    person_stages(graph, ("pictures", 0), ("pictures", 1), "dress")
+    fuse_stage(graph)
+    steps, _, _ = SPEEDS[Speed.FAST]
+    graph.add("select", "KSamplerSelect", 4, DRESS, sampler_name="dpmpp_2m")
+    graph.add(
+        *("sigmas", "AlignYourStepsScheduler", 4, DRESS), model_type="SD1", steps=steps, denoise=1.0
+    )
+    graph.add(
+        *("sample", "SamplerCustom", 5, DRESS),
+        model=("fuse", 0),
+        add_noise=True,
+        noise_seed=1,
+        cfg=2.0,
+        positive=("fuse", 1),
+        negative=("fuse", 2),
+        sampler=("select", 0),
+        sigmas=("sigmas", 0),
+        latent_image=("fuse", 3),
+    )
+    decode_stages(graph, ("pictures", 0), ONLY, 6, ("sample", 0), "fast")
+    graph.app = (
+        ("pictures", "person"),
+        ("pictures", "garment"),
+        ("sigmas", "steps"),
+        ("sample", "noise_seed"),
+    )
+    return graph
+
+
 def garment_grid() -> Graph:
     graph = _start(
         "1-upper",
@@ -325,6 +366,7 @@ GRAPHS = {
         quick_start,
         upper_body,
         dress,
+        fast,
         full_outfit,
         garment_grid,
         large_picture,

@@ -4,7 +4,7 @@ Both UNets and the VAE are built and filled here, the CLIP towers by `clip_tower
 VAE names its attention layers as older diffusers did; they are translated.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
+OFFLOADED = ("text_encoder", "image_encoder", "vae", "outfitting_unet", "tryon_unet")
+
 # Names of a VAE's attention layers before diffusers 0.12, and today's.
 RENAMED_ATTENTION = {
     ".query.": ".to_q.",
@@ -45,6 +47,7 @@ class Networks:
     """The networks of one variant, in evaluation mode, frozen, on one device in one dtype.
 
     scheduler_config: the file's content, for `sampling.make_scheduler`.
+    offloaded: they lie in main memory, and `bring` takes those to the device that run next.
     """
 
     variant: Variant
@@ -58,6 +61,17 @@ class Networks:
     scheduler_config: dict[str, Any]
     device: torch.device
     dtype: torch.dtype
+    offloaded: bool = False
+
+    def bring(self, *names: str) -> None:
+        """Have these networks, named as fields, on the device; offloaded ones leave it else."""
+        if not self.offloaded:
+            return
+        for name in OFFLOADED:
+            if name not in names:
+                getattr(self, name).to("cpu")
+        for name in names:
+            getattr(self, name).to(self.device)
 
 
 def choose_device(name: str) -> str:
@@ -86,9 +100,11 @@ def load_networks(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    offload: bool = False,
 ) -> Networks:
     """Loads every network that a try-on with `variant` needs from a model folder.
 
+    offload: they stay in main memory until each runs on `device`, as diffusers' model offloading.
     Raises FileNotFoundError (something is missing) or ValueError (something is damaged, swapped or
     does not fit its config, or the dtype is not a floating-point one), each with one sentence that
     names file, folder and the command that helps.
@@ -98,9 +114,11 @@ def load_networks(
     device = torch.device(device)
     paths = locate(folder, variant)
     verify(paths)
-    outfitting_unet = load_unet(paths.outfitting_unet, device, dtype)
-    tryon_unet = load_unet(paths.tryon_unet, device, dtype)
-    return with_encoders(paths, outfitting_unet, tryon_unet, device, dtype)
+    place = torch.device("cpu") if offload else device
+    outfitting_unet = load_unet(paths.outfitting_unet, place, dtype)
+    tryon_unet = load_unet(paths.tryon_unet, place, dtype)
+    networks = with_encoders(paths, outfitting_unet, tryon_unet, place, dtype)
+    return replace(networks, device=device, offloaded=offload)
 
 
 def with_encoders(

@@ -14,7 +14,7 @@ from ..masks.agnostic import MaskMode
 from ..masks.morphology import BoolMask
 from ..pipeline import TryOnPipeline
 from ..request import TryOnRequest
-from ..sampling import Scheduler
+from ..sampling import NoiseLevels, Scheduler
 from .sample import TryOnSample
 from .sample_masks import inference_mask
 
@@ -24,7 +24,7 @@ class DressSettings:
     """How every sample is dressed.
 
     Args:
-        num_inference_steps, guidance_scale, scheduler: as `TryOnRequest` has them.
+        num_inference_steps, guidance_scale, scheduler, noise_levels: as `TryOnRequest` has them.
         seed: of the first sample's noise, one more for each that follows.
         mask_mode, grow: of the mask; grow is in pixels.
         feather: width of the seam in pixels where the result is pasted into the person's picture;
@@ -38,6 +38,7 @@ class DressSettings:
     mask_mode: MaskMode = MaskMode.AUTO
     grow: int = 0
     feather: float | None = 2.0
+    noise_levels: NoiseLevels = NoiseLevels.EVEN
 
     def mask(self, sample: TryOnSample, variant: Variant) -> BoolMask:
         """Return what is repainted, bool [H, W]. Raises UnusableSample if there is nothing."""
@@ -62,6 +63,7 @@ def dress(
         guidance_scale=settings.guidance_scale,
         seed=seed,
         scheduler=settings.scheduler,
+        noise_levels=settings.noise_levels,
     )
     result = pipeline(request)[0]
     if settings.feather is None:

@@ -28,6 +28,7 @@ from ..masks.agnostic import MaskMode, agnostic_mask
 from ..masks.labels import Label
 from ..pipeline import TryOnPipeline
 from ..request import TryOnRequest
+from ..sampling import NoiseLevels, Scheduler
 from .features import FeatureNetworks
 from .scores import Judged, Scorer
 
@@ -53,6 +54,8 @@ def measure_dolls(
     guidance_scale: float,
     mask_mode: MaskMode,
     ablations: bool,
+    scheduler: Scheduler = Scheduler.UNIPC,
+    noise_levels: NoiseLevels = NoiseLevels.EVEN,
     perception: Perception | None = None,
     perceive: bool = False,
     on_doll: OnDoll | None = None,
@@ -77,6 +80,8 @@ def measure_dolls(
                 guidance_scale,
                 mask_mode,
                 ablations=ablations,
+                scheduler=scheduler,
+                noise_levels=noise_levels,
                 perception=perception if perceive else None,
             )
         except UnusableSample as error:
@@ -120,6 +125,8 @@ def dress_doll(
     mask_mode: MaskMode,
     *,
     ablations: bool,
+    scheduler: Scheduler = Scheduler.UNIPC,
+    noise_levels: NoiseLevels = NoiseLevels.EVEN,
     perception: Perception | None = None,
 ) -> dict[str, NDArray[np.uint8]]:
     """Return pictures uint8 RGB [H, W, 3] by name, and the mask uint8 [H, W] (0, 1) as "mask".
@@ -149,6 +156,8 @@ def dress_doll(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
         seed=doll.seed,
+        scheduler=scheduler,
+        noise_levels=noise_levels,
     )
     truth = decode(networks.vae, encode_scaled(networks.vae, to_tensor(doll.truth)))
     pictures = {"mask": mask.astype(np.uint8), "ceiling": to_images(truth)[0]}

@@ -6,6 +6,7 @@ import typer
 from torch import Tensor
 
 from benchmarks import fusion, machine, random_networks
+from benchmarks.literal import literal_fusion
 from benchmarks.random_networks import FULL, TINY
 
 HEIGHT, WIDTH = 128, 64
@@ -17,7 +18,7 @@ def test_literal_and_fused_attention_agree_and_both_see_the_garment() -> None:
     outfitting_unet = random_networks.make_outfitting_unet(TINY)
     tryon_unet = random_networks.make_tryon_unet(TINY)
     features = fusion.read_garment(outfitting_unet, HEIGHT, WIDTH)
-    with fusion.literal_fusion(tryon_unet, features):
+    with literal_fusion(tryon_unet, features):
         literal = fusion.step(tryon_unet, HEIGHT, WIDTH)
     with fusion.fused(tryon_unet, features):
         fused = fusion.step(tryon_unet, HEIGHT, WIDTH)
@@ -43,13 +44,13 @@ def test_the_flops_of_a_full_size_step() -> None:
 
 
 def test_sizes_are_heights_and_widths() -> None:
-    assert fusion.parse_sizes("512x384, 1024x768") == [(512, 384), (1024, 768)]
+    assert machine.parse_sizes("512x384, 1024x768") == [(512, 384), (1024, 768)]
 
 
 @pytest.mark.parametrize("text", ["", "512", "512x", "axb", "500x384", "0x0", "512x384x3"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        fusion.parse_sizes(text)
+        machine.parse_sizes(text)
 
 
 def test_the_dtype_suits_the_device() -> None:

@@ -1,20 +1,49 @@
-"""A whole run goes through the pipeline's stages and measures each of them."""
+"""Both sides of a whole run go through the same stages and come to the same picture."""
 
 import pytest
 import torch
 
-from benchmarks import whole_run
+from benchmarks import machine, whole_run
 from benchmarks.random_networks import TINY
 
+STAGES = ["prompt", "garment", "person", "denoise", "decode", "total"]
 
-def test_every_stage_is_timed_and_counted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(whole_run, "STEPS", 1)
+
+@pytest.fixture(scope="module")
+def result() -> whole_run.Comparison:
+    networks = whole_run.make_networks(TINY, torch.device("cpu"), torch.float32)
     with torch.inference_mode():
-        whole_run.main(TINY, [(64, 64)], torch.device("cpu"), torch.float32, repeats=1)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "64x64 whole run, 1 steps:"
-    stages = [line.split()[0] for line in lines[1:]]
-    assert stages == ["prompt", "garment", "person", "denoise", "decode", "total"]
-    assert all(float(line.split()[1]) > 0 for line in lines[1:])
+        return whole_run.compare(networks, (64, 64), 1, steps=2, samples=2)
+
+
+def test_both_sides_make_the_same_pictures(result: whole_run.Comparison) -> None:
+    assert result.difference <= 1
+
+
+def test_every_stage_is_timed_counted_and_weighed(result: whole_run.Comparison) -> None:
+    for stages in (result.ours, result.literal):
+        assert list(stages.medians()) == STAGES
+        assert all(seconds > 0 for seconds in stages.medians().values())
+        assert all(stages.flops[name] > 0 for name in STAGES[:-1])
+        if machine.CLEAR_PEAK.exists():
+            assert all(stages.memory[name] > 2**20 for name in STAGES[:-1])
+
+
+def test_ours_leaves_out_what_the_other_computes_for_nothing(result: whole_run.Comparison) -> None:
+    """The garment once for both samples, its queries never; the rest is the same."""
+    ours, literal = result.ours.flops, result.literal.flops
+    assert all(ours[name] == literal[name] for name in ("prompt", "person", "decode"))
+    assert ours["garment"] < literal["garment"]
+    assert ours["denoise"] < literal["denoise"]
+
+
+def test_the_table_names_sides_and_stages(result: whole_run.Comparison) -> None:
+    first, *lines, last = result.table().splitlines()
+    assert first.startswith("64x64, 2 steps, 2 samples")
+    assert [line.split()[:2] for line in lines] == [
+        [side, stage] for side in ("ours", "literal") for stage in STAGES
+    ]
+    assert last.startswith("  ratio of the seconds 0.") or last.startswith(
+        "  ratio of the seconds 1."
+    )
+    assert "of the operations 0." in last

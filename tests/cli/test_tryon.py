@@ -15,6 +15,8 @@ from PIL import Image
 from cli.__main__ import main
 from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.images.files import load_image
+from ootd_core.sampling import SPEEDS, Speed
+from tryon import TryOn, TryOnOptions
 
 
 class Refuse(Protocol):
@@ -70,6 +72,38 @@ def test_a_picture_comes_out_and_only_the_mask_changed(
     assert np.array_equal(before[~mask], after[~mask])
     assert 0.05 < mask.mean() < 0.8
     assert (before[mask] != after[mask]).any(1).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("more", "steps", "sampler", "levels"),
+    [
+        ((), 20, "unipc", "even"),
+        (("--speed", "balanced"), 10, "unipc", "even"),
+        (("--speed", "fast"), SPEEDS[Speed.FAST][0], "dpmpp_2m", "align_your_steps"),
+        (("--speed", "fast", "--steps", "5"), 5, "dpmpp_2m", "align_your_steps"),
+        (("--speed", "balanced", "--sampler", "ddim"), 10, "ddim", "even"),
+    ],
+)
+def test_a_speed_names_how_to_sample(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    more: tuple[str, ...],
+    steps: int,
+    sampler: str,
+    levels: str,
+) -> None:
+    asked: list[TryOnOptions] = []
+
+    def note(_self: TryOn, *_: object, options: TryOnOptions, **__: object) -> None:
+        asked.append(options)
+        raise ValueError("That is enough.")
+
+    monkeypatch.setattr(TryOn, "__call__", note)
+    pictures = ("--person", PERSON, "--garment", GARMENT, "--category", "upper")
+    assert run(monkeypatch, "tryon", *pictures, "--out", tmp_path / "out.png", *more) == 2
+    (options,) = asked
+    assert (options.num_inference_steps, options.scheduler) == (steps, sampler)
+    assert options.noise_levels == levels
 
 
 def test_samples_are_numbered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

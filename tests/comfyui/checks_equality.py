@@ -80,16 +80,11 @@ def _unets(inside: Inside, folder: Path, variant: str) -> tuple[Any, Any]:
 def check_whole_run_equals_headless(inside: Inside) -> str:
     """The same picture over the same noise levels; with KSampler's own levels nearly the same."""
     person, mask, garment = inside.dressed_doll()
-    vae = inside.loaded()[3]
     fused = inside.fused(person, mask, garment)
     stored = load_file(inside.reference)
 
     def psnr(samples: torch.Tensor, sampler: str) -> float:
-        latent = {"samples": samples}
-        picture = inside.call("OOTD_VAEDecode", latent=latent, vae=vae, feather=0.0)[0]
-        ours = (picture[0] * 255).round()
-        error = float(((ours - stored[f"run.{sampler}"].float()) ** 2).mean())
-        return 10 * math.log10(255**2 / max(error, 1e-9))
+        return _likeness(inside, samples, stored[f"run.{sampler}"])
 
     same, own = {}, {}
     for sampler in ("uni_pc", "euler", "dpmpp_2m"):
@@ -101,6 +96,54 @@ def check_whole_run_equals_headless(inside: Inside) -> str:
     assert min(same.values()) >= PICTURE, text
     assert min(own.values()) >= OWN_LEVELS, text
     return text
+
+
+def _likeness(inside: Inside, samples: torch.Tensor, wanted: torch.Tensor) -> float:
+    """PSNR of what latents decode to."""
+    vae = inside.loaded()[3]
+    latent = {"samples": samples}
+    picture = inside.call("OOTD_VAEDecode", latent=latent, vae=vae, feather=0.0)[0]
+    error = float((((picture[0] * 255).round() - wanted.float()) ** 2).mean())
+    return 10 * math.log10(255**2 / max(error, 1e-9))
+
+
+def check_guidance_for_an_interval(inside: Inside) -> str:
+    """Outside of it the UNet runs one half; the picture is the headless pipeline's, as without."""
+    person, mask, garment = inside.dressed_doll()
+    stored = load_file(inside.reference)
+    whole = inside.fused(person, mask, garment)
+    asked = inside.fused(person, mask, garment, guidance_start=0.0, guidance_end=1.0)
+    start, end = 0.2, 0.65  # reference.INTERVAL
+    fused = inside.fused(person, mask, garment, guidance_start=start, guidance_end=end)
+    unet = fused[0].model.diffusion_model
+    figures = []
+    for sampler in ("uni_pc", "euler", "dpmpp_2m"):
+        sigmas = stored[f"sigmas.{sampler}"]
+        sizes: list[int] = []
+        hook = unet.register_forward_pre_hook(lambda _m, inputs: sizes.append(len(inputs[0])))  # noqa: B023
+        try:
+            samples = _over(inside, fused, sampler, sigmas)
+        finally:
+            hook.remove()
+        steps = [2 if start <= step / 20 < end else 1 for step in range(20)]
+        assert sizes == steps[: len(sizes)] and len(sizes) >= 19, (sampler, sizes)
+        likeness = _likeness(inside, samples, stored[f"interval.{sampler}"])
+        other = _likeness(inside, samples, stored[f"run.{sampler}"])
+        figures.append(f"{sampler} {likeness:.1f} dB (guided throughout {other:.1f})")
+        assert likeness >= PICTURE and other < likeness - 3, figures
+    for sampler in ("heun", "euler_ancestral"):
+        plain, named = (inside.sample(each, sampler_name=sampler) for each in (whole, asked))
+        assert torch.equal(plain, named), "the whole interval is not what was there before"
+    never = inside.fused(person, mask, garment, guidance_start=0.999, guidance_end=1.0)
+    assert torch.allclose(inside.sample(never, steps=1), inside.sample(whole, steps=1, cfg=1.0))
+    for start, end in ((0.5, 0.5), (0.7, 0.2)):
+        try:
+            inside.fused(person, mask, garment, guidance_start=start, guidance_end=end)
+        except ValueError as error:
+            assert f"from {start} to {end}" in str(error), error
+        else:
+            raise AssertionError("an empty interval was not refused")
+    return ", ".join(figures)
 
 
 def _over(inside: Inside, fused: tuple[Any, ...], sampler: str, sigmas: torch.Tensor) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.comfyui_server import comfyui_server, find_comfyui
 
 GOLDEN = Path(__file__).with_name("object_info.json")
+SHOWN_OTHERWISE = "advanced"  # whether an input is folded away; older ones do not know it
 COMFYUIS_OWN = {"sampler_name", "scheduler"}
 """Combos whose choices are ComfyUI's, and change with it."""
 
@@ -25,6 +26,9 @@ def ours(object_info: dict[str, Any]) -> dict[str, Any]:
             for inputs in found[name]["input"].values():
                 for key in COMFYUIS_OWN & set(inputs):
                     inputs[key][1]["options"] = []
+                for _, *settings in inputs.values():
+                    for each in settings:
+                        each.pop(SHOWN_OTHERWISE, None)
     return found
 
 

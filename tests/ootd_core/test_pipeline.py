@@ -17,7 +17,7 @@ from ootd_core.images.tensors import to_tensor
 from ootd_core.latents import Repaint
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import NoiseLevels, Scheduler
 from tests.ootd_core.small_networks import FOLDER, small_networks
 
 RANDOM = np.random.default_rng(0)
@@ -61,6 +61,7 @@ def test_every_choice_counts() -> None:
         {"guidance_end": 0.5},
         {"num_inference_steps": 3},
         {"scheduler": Scheduler.DDIM},
+        {"scheduler": Scheduler.EULER, "noise_levels": NoiseLevels.ALIGN_YOUR_STEPS},
         {"mask": ~MASK},
         {"fusion": False},
         {"zero_garment": True},

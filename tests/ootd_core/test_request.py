@@ -7,7 +7,7 @@ import pytest
 
 from ootd_core.categories import Category
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import NoiseLevels, Scheduler
 
 PICTURE = np.zeros((64, 48, 3), np.uint8)
 MASK = np.zeros((64, 48), np.float32)
@@ -55,6 +55,15 @@ def with_pixel(value: float) -> np.ndarray:
         ({"guidance_end": 1.5}, "from 0.0 to 1.5 of the sampling"),
         ({"guidance_start": -0.1}, "from -0.1 to 1.0"),
         ({"guidance_start": float("nan")}, "from nan to 1.0"),
+        ({"noise_levels": NoiseLevels.ALIGN_YOUR_STEPS}, "dpmpp_2m and euler, .* is unipc"),
+        (
+            {
+                "noise_levels": NoiseLevels.ALIGN_YOUR_STEPS,
+                "scheduler": Scheduler.EULER,
+                "num_inference_steps": 101,
+            },
+            "num_inference_steps is 101, .* few steps, at most 100",
+        ),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**64}, "seed is 18446744073709551616"),
     ],

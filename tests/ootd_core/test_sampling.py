@@ -7,7 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from ootd_core.sampling import Scheduler, denoise, draw_noise, is_guided, make_scheduler
+from ootd_core.sampling import (
+    ALIGNED_MAX_STEPS,
+    SPEEDS,
+    TAKE_TIMESTEPS,
+    NoiseLevels,
+    Scheduler,
+    Speed,
+    aligned_timesteps,
+    denoise,
+    draw_noise,
+    is_guided,
+    make_scheduler,
+    sampling_of,
+    set_timesteps,
+)
 from tests.ootd_core.small_unets import drawn
 
 CONFIG = {  # SD1.5's
@@ -62,6 +76,7 @@ class Halves:
 class Ledger:
     """A scheduler that does no step: it returns the predicted noise, and names its noisings."""
 
+    config = SimpleNamespace(num_train_timesteps=1000)
     init_noise_sigma = 1.0
     timesteps = torch.tensor([30, 20, 10])
 
@@ -162,6 +177,26 @@ def test_guidance_is_for_an_interval_of_the_sampling(start: float, end: float, g
     assert halves == [count // 2 for count in changes]
 
 
+@pytest.mark.parametrize("sampler", [each for each in Scheduler if each is not Scheduler.LCM])
+@pytest.mark.parametrize("steps", [3, 7, 20])
+def test_an_interval_ends_at_the_same_noise_whoever_samples(sampler: Scheduler, steps: int) -> None:
+    """Rounded timesteps shift no step of evenly spaced ones across a bound."""
+    for first in range(steps):
+        oracle, start = Oracle(), first / steps
+        run(
+            oracle, make_scheduler(sampler, CONFIG), num_inference_steps=steps,
+            guidance_start=start, guidance_end=1.0,
+        )  # fmt: skip
+        assert [len(inputs) for inputs in oracle.inputs].count(4) == steps - first, start
+        if first:
+            oracle = Oracle()
+            run(
+                oracle, make_scheduler(sampler, CONFIG), num_inference_steps=steps,
+                guidance_end=start,
+            )  # fmt: skip
+            assert [len(inputs) for inputs in oracle.inputs].count(4) == first, start
+
+
 def test_the_person_is_noised_to_the_next_timestep_and_in_the_end_not_at_all() -> None:
     seen: list[Tensor] = []
     run(Halves(), Ledger(), mask=torch.zeros_like(MASK), on_step=lambda _i, _n, x: seen.append(x))
@@ -234,3 +269,53 @@ def test_the_noise_levels_of_four_steps(sampler: Scheduler, timesteps: list[int]
     scheduler = make_scheduler(sampler, CONFIG)
     scheduler.set_timesteps(4)
     assert [int(timestep) for timestep in scheduler.timesteps] == timesteps
+
+
+@pytest.mark.parametrize("sampler", TAKE_TIMESTEPS)
+def test_ten_steps_lie_where_the_paper_puts_them(sampler: Scheduler) -> None:
+    """arXiv 2404.14507's timesteps for Stable Diffusion 1.5; the sigmas name one of them 125."""
+    published = [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]
+    scheduler = make_scheduler(sampler, CONFIG)
+    set_timesteps(scheduler, 10, NoiseLevels.ALIGN_YOUR_STEPS)
+    found = [int(timestep) for timestep in scheduler.timesteps]
+    assert max(abs(a - b) for a, b in zip(found, published, strict=True)) <= 1
+    assert float(scheduler.sigmas[1]) == pytest.approx(6.475, rel=0.01)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 37, ALIGNED_MAX_STEPS])
+def test_chosen_levels_fall_from_pure_noise(steps: int) -> None:
+    timesteps = aligned_timesteps(Oracle().alphas, steps)
+    assert len(timesteps) == steps and timesteps[0] == 999
+    assert timesteps == sorted(set(timesteps), reverse=True)
+
+
+@pytest.mark.parametrize("sampler", TAKE_TIMESTEPS)
+def test_chosen_levels_are_what_is_denoised_at(sampler: Scheduler) -> None:
+    oracle, even = Oracle(), Oracle()
+    for network, levels in ((oracle, NoiseLevels.ALIGN_YOUR_STEPS), (even, NoiseLevels.EVEN)):
+        scheduler = make_scheduler(sampler, CONFIG)
+        result = run(network, scheduler, num_inference_steps=7, noise_levels=levels)
+        inside = MASK.expand_as(result) == 1
+        assert (result - GOAL).abs()[inside].max() < 0.05
+    assert len(oracle.inputs) == len(even.inputs) == 7
+    assert not torch.equal(oracle.inputs[3], even.inputs[3])
+
+
+def test_a_speed_is_the_published_sampling_or_less() -> None:
+    best = {"num_inference_steps": 20, "scheduler": "unipc", "noise_levels": "even"}
+    assert sampling_of(Speed.BEST) == best
+    steps = [SPEEDS[speed][0] for speed in (Speed.BEST, Speed.BALANCED, Speed.FAST)]
+    assert steps == sorted(steps, reverse=True) and 6 <= steps[-1] <= 8
+    assert sampling_of(Speed.FAST)["noise_levels"] is NoiseLevels.ALIGN_YOUR_STEPS
+
+
+def test_what_is_asked_for_wins_over_the_speed() -> None:
+    """Steps keep the speed's noise levels; a sampler has even ones."""
+    fewer = sampling_of(Speed.FAST, 6)
+    assert fewer == {**sampling_of(Speed.FAST), "num_inference_steps": 6}
+    ddim = sampling_of(Speed.FAST, scheduler=Scheduler.DDIM)
+    assert (ddim["scheduler"], ddim["noise_levels"]) == ("ddim", "even")
+    assert ddim["num_inference_steps"] == sampling_of(Speed.FAST)["num_inference_steps"]
+    for speed in Speed:
+        for sampler in Scheduler:
+            assert sampling_of(speed, 3, sampler)["noise_levels"] is NoiseLevels.EVEN

@@ -11,7 +11,7 @@ from ootd_core.datasets.dressing import DressSettings
 from ootd_core.latents import Repaint
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import NoiseLevels, Scheduler
 from tryon import TryOnOptions
 from tryon.preparation import FitChoice
 
@@ -56,6 +56,8 @@ def test_what_is_out_of_range_is_named(settings: dict[str, Any], sentence: str) 
 def test_names_stand_for_choices() -> None:
     options = TryOnOptions(scheduler="euler", mask_mode="faithful", fit="pad")  # type: ignore[arg-type]
     assert options.scheduler is Scheduler.EULER
+    fast = TryOnOptions(scheduler="euler", noise_levels="align_your_steps")  # type: ignore[arg-type]
+    assert fast.noise_levels is NoiseLevels.ALIGN_YOUR_STEPS
     assert options.mask_mode is MaskMode.FAITHFUL
     assert options.fit is FitChoice.PAD
 
@@ -70,6 +72,8 @@ def test_defaults_are_the_published_ones_everywhere() -> None:
     for asked in (options, request, DressSettings()):
         assert asked.num_inference_steps == 20 and asked.guidance_scale == 2.0
         assert asked.scheduler is Scheduler.UNIPC and asked.seed == 0
+    for asked in (options, request, DressSettings()):
+        assert asked.noise_levels is NoiseLevels.EVEN
     for asked in (options, request):
         assert (asked.guidance_start, asked.guidance_end) == (0.0, 1.0)
     assert (request.num_images_per_prompt, options.num_images_per_prompt) == (1, 1)

@@ -17,7 +17,7 @@ from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.images.files import load_image
 from ootd_core.images.fitting import prepare_garment
 from ootd_core.request import TryOnRequest
-from ootd_core.sampling import Scheduler
+from ootd_core.sampling import NoiseLevels, Scheduler
 from openpose import Joint
 from tests.ootd_core.small_networks import FOLDER, small_networks
 from tryon import TryOn, TryOnOptions, TryOnResult
@@ -256,6 +256,7 @@ def test_every_setting_reaches_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> 
         person, [(garment, "dress"), (SKIRT, "lower")], mask=mask, num_inference_steps=7,
         guidance_scale=3.5, num_images_per_prompt=2, seed=2**64 - 1, scheduler=Scheduler.EULER,
         height=128, feather=0.0, guidance_start=0.25, guidance_end=0.75,
+        noise_levels="align_your_steps",
     )  # fmt: skip
     first, *others = asked
     assert [request.category for request in asked] == [Category.DRESS, *[Category.LOWER] * 2]
@@ -265,6 +266,7 @@ def test_every_setting_reaches_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> 
         assert (request.num_inference_steps, request.guidance_scale) == (7, 3.5)
         assert (request.guidance_start, request.guidance_end) == (0.25, 0.75)
         assert request.scheduler is Scheduler.EULER
+        assert request.noise_levels is NoiseLevels.ALIGN_YOUR_STEPS
         assert request.person.shape == (128, 96, 3)
         assert request.mask.dtype == bool and request.mask[51:89, 31:69].all()
         assert not request.mask[:49].any() and not request.mask[:, 71:].any()

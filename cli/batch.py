@@ -31,6 +31,7 @@ from cli.options import (
     EndOption,
     FeatherOption,
     FitOption,
+    GarmentPhotoOption,
     GrowOption,
     GuidanceOption,
     HeightOption,
@@ -38,6 +39,7 @@ from cli.options import (
     MaskModeOption,
     ModelOption,
     PoseOption,
+    RestoreOption,
     SamplerOption,
     StartOption,
     StepsOption,
@@ -51,6 +53,8 @@ from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
 from ootd_core.checkpoints.networks import choose_device
 from ootd_core.checkpoints.whole_files import check_target
+from ootd_core.images.restoring import Restore
+from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Scheduler
@@ -137,6 +141,8 @@ def batch_command(
     grow: GrowOption = 0,
     fit: FitOption = FitChoice.AUTO,
     feather: FeatherOption = 2.0,
+    restore: RestoreOption = Restore.NONE,
+    garment_photo: GarmentPhotoOption = GarmentPhoto.FLAT,
     height: HeightOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "fp32",
@@ -165,6 +171,8 @@ def batch_command(
         mask_sleeves=mask_sleeves,
         mask_grow=grow,
         feather=feather,
+        restore=restore,
+        garment_photo=garment_photo,
         fit=fit,
         height=height,
     )

@@ -39,7 +39,12 @@ from ootd_core.images.fitting import (
     unfit_points,
 )
 from ootd_core.images.restoring import Restore, restored_region
-from ootd_core.images.worn_garment import GarmentPhoto, lay_worn_garment, shows_a_person
+from ootd_core.images.worn_garment import (
+    GarmentPhoto,
+    has_a_body,
+    lay_worn_garment,
+    shows_a_person,
+)
 from ootd_core.latents import SCALE, binary_mask
 from ootd_core.masks.agnostic import (
     NO_PERSON,
@@ -444,10 +449,10 @@ class TryOn:
         if not self.person_networks.has_parser:
             if is_told:
                 raise ValueError(WORN_WITHOUT_PARSER)
-            somebody = bool(self.person_networks.people(picture))
+            somebody = has_a_body(self.person_networks.people(picture))
             return picture, (MAYBE_WORN,) if somebody else ()
         label_map = self.person_networks.labels(picture)
-        if not is_told and not shows_a_person(label_map):
+        if not is_told and not shows_a_person(label_map, self.person_networks.people(picture)):
             return picture, ()
         return lay_worn_garment(picture, label_map, category, *canvas), ()
 

@@ -7,6 +7,7 @@ hides in the midst of it is painted over from around, so a flat picture stays th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -28,6 +29,7 @@ WORN: dict[Category, frozenset[Label]] = {
 SKIN = HEAD - {Label.HAT, Label.SUNGLASSES} | {
     Label.LEFT_ARM, Label.RIGHT_ARM, Label.LEFT_LEG, Label.RIGHT_LEG, Label.NECK,
 }  # fmt: skip
+MIN_JOINTS = 8  # of a body that wears something
 MIN_SHARE = 0.005  # of the picture: less is noise of the parser
 SPECK = 60  # area in pixels at a height of 512, as the lengths below
 EDGE = 1.5  # over which the cut-out fades: labels are no finer
@@ -45,14 +47,27 @@ class GarmentPhoto(StrEnum):
     AUTO = "auto"
 
 
-def shows_a_person(label_map: NDArray[np.uint8]) -> bool:
-    """Whether a garment's picture with this label map [H, W] shows somebody.
+def shows_a_person(label_map: NDArray[np.uint8], people: Sequence[NDArray[np.floating]]) -> bool:
+    """Whether a garment's picture shows somebody who wears it.
 
-    Somebody shows skin: face, neck, arms or legs. Skin that clothes enclose is a print on them.
+    Both networks have to see them: a parser takes cloth in the colour of skin for skin, a pose
+    network finds the people of a printed picture.
+
+    Args:
+        label_map: uint8 [H, W]. Somebody shows skin (face, neck, arms, legs), which clothes do not
+            enclose as they do a print.
+        people: keypoints [18, 3] of everybody found.
     """
+    if not has_a_body(people):
+        return False
     clothes = fill_holes(np.isin(label_map, list(REPLACED[Category.DRESS])))
     skin = np.isin(label_map, list(SKIN)) & ~clothes
     return np.count_nonzero(skin) >= MIN_PERSON_SHARE * label_map.size
+
+
+def has_a_body(people: Sequence[NDArray[np.floating]]) -> bool:
+    """Whether so much of one of them [18, 3] was found that they may wear a garment."""
+    return any(np.count_nonzero(each[:, 2] > 0) >= MIN_JOINTS for each in people)
 
 
 def worn_garment_mask(label_map: NDArray[np.uint8], category: Category) -> BoolMask:

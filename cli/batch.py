@@ -41,6 +41,7 @@ from cli.options import (
     EndOption,
     FeatherOption,
     FitOption,
+    GarmentPhotoOption,
     GrowOption,
     GuidanceOption,
     HeightOption,
@@ -49,6 +50,7 @@ from cli.options import (
     ModelOption,
     OffloadOption,
     PoseOption,
+    RestoreOption,
     SamplerOption,
     SpeedOption,
     StartOption,
@@ -62,6 +64,8 @@ from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
 from ootd_core.checkpoints.whole_files import check_target
+from ootd_core.images.restoring import Restore
+from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Speed, sampling_of
@@ -150,6 +154,8 @@ def batch_command(
     grow: GrowOption = 0,
     fit: FitOption = FitChoice.AUTO,
     feather: FeatherOption = 2.0,
+    restore: RestoreOption = Restore.NONE,
+    garment_photo: GarmentPhotoOption = GarmentPhoto.FLAT,
     height: HeightOption = None,
     device: DeviceOption = "auto",
     engine: EngineOption = EngineName.LOCAL,
@@ -192,6 +198,8 @@ def batch_command(
         mask_sleeves=mask_sleeves,
         mask_grow=grow,
         feather=feather,
+        restore=restore,
+        garment_photo=garment_photo,
         fit=fit,
         height=height,
     )

@@ -9,6 +9,8 @@ import typer
 
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.networks import DTYPES
+from ootd_core.images.restoring import Restore
+from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler, Speed
 from tryon.perception import PoseNetwork
@@ -41,6 +43,13 @@ MaskModeOption = Annotated[MaskMode, typer.Option(help="how the mask is drawn")]
 GrowOption = Annotated[int, typer.Option(help="pixels to grow (or, negative, shrink) the mask")]
 FitOption = Annotated[FitChoice, typer.Option(help="how to bring the picture to 3:4")]
 FeatherOption = Annotated[float, typer.Option(min=0, help="width of the seam in pixels")]
+RestoreOption = Annotated[
+    Restore, typer.Option(help="what of the original comes back inside the mask")
+]
+GarmentPhotoOption = Annotated[
+    GarmentPhoto,
+    typer.Option(help="flat: the garment alone; worn: cut out of a person's picture; auto: looks"),
+]
 HeightOption = Annotated[
     int | None,
     typer.Option(min=64, help="of the networks' picture, a multiple of 32; default: as trained"),

@@ -17,6 +17,7 @@ from cli.options import (
     EndOption,
     FeatherOption,
     FitOption,
+    GarmentPhotoOption,
     GrowOption,
     GuidanceOption,
     HeightOption,
@@ -25,6 +26,7 @@ from cli.options import (
     ModelOption,
     OffloadOption,
     PoseOption,
+    RestoreOption,
     SamplerOption,
     SpeedOption,
     StartOption,
@@ -38,6 +40,8 @@ from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.checkpoints.whole_files import numbered
 from ootd_core.images.files import check_targets, load_image, read_mask, save_image
+from ootd_core.images.restoring import Restore
+from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Speed, sampling_of
@@ -56,6 +60,10 @@ def tryon_command(
     garment: Annotated[
         list[Path] | None,
         typer.Option(help="picture of the garment, lying flat; repeat for an outfit"),
+    ] = None,
+    garment_mask: Annotated[
+        list[Path] | None,
+        typer.Option(help="where the garment is in its picture; one for each --garment"),
     ] = None,
     model: ModelOption = MINI_CHECKPOINT,
     variant: VariantOption = Variant.FULL_BODY,
@@ -92,6 +100,8 @@ def tryon_command(
     mask_out: Annotated[Path | None, typer.Option(help="also write the mask as a picture")] = None,
     fit: FitOption = FitChoice.AUTO,
     feather: FeatherOption = 2.0,
+    restore: RestoreOption = Restore.NONE,
+    garment_photo: GarmentPhotoOption = GarmentPhoto.FLAT,
     height: HeightOption = None,
     quality: Annotated[
         int | None,
@@ -117,6 +127,11 @@ def tryon_command(
             f"There are {len(garment)} garments and {len(category)} categories: give one "
             "--category for each --garment, in the same order."
         )
+    if garment_mask and len(garment_mask) != len(garment):
+        raise ValueError(
+            f"There are {len(garment)} garments and {len(garment_mask)} garment masks: give one "
+            "--garment-mask for each --garment, in the same order, or none."
+        )
     for each in category:
         check_category(variant, each)
     options = TryOnOptions(
@@ -131,12 +146,15 @@ def tryon_command(
         mask_sleeves=mask_sleeves,
         mask_grow=grow,
         feather=feather,
+        restore=restore,
+        garment_photo=garment_photo,
         fit=fit,
         height=height,
         person_index=person_index,
     )
     outs = numbered(out, samples)
-    inputs = [path for path in (person, *garment, mask, keypoints) if path is not None]
+    given = (person, *garment, *(garment_mask or ()), mask, keypoints)
+    inputs = [path for path in given if path is not None]
     picture = load_image(person)
     targets = [*outs, *([mask_out] if mask_out else [])]
     check_targets(targets, inputs, size=picture.shape[:2], quality=quality)
@@ -150,8 +168,15 @@ def tryon_command(
     ).to(device, DTYPES[dtype])
     if only_mask:
         masks = [
-            tryon.mask(picture, each, garment=flat, options=options, people=people)
-            for each, flat in zip(category, garment or [None] * len(category), strict=True)
+            tryon.mask(
+                picture, each, garment=flat, garment_mask=cut, options=options, people=people
+            )
+            for each, flat, cut in zip(
+                category,
+                garment or [None] * len(category),
+                garment_mask or [None] * len(category),
+                strict=True,
+            )
         ]
         union = np.maximum.reduce([np.asarray(each.mask) for each in masks])
         save_image(out, Image.fromarray(union), quality=quality)
@@ -173,6 +198,7 @@ def tryon_command(
             list(zip(garment, category, strict=True)),
             options=options,
             mask=own_mask,
+            garment_mask=garment_mask,
             people=people,
             on_step=on_step,
         )

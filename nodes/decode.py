@@ -12,12 +12,29 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..ootd_core.checkpoints.catalogue import Part
 from ..ootd_core.images.compositing import paste_back
-from ..ootd_core.images.fitting import Fit, unfit_mask, whole_fit
+from ..ootd_core.images.fitting import Fit, size_of, unfit_mask, whole_fit
+from ..ootd_core.images.restoring import Restore, restored_region
 from ..ootd_core.requirements import require
+from ..tryon.preparation import seen_as
+from . import model_folders
+from .inputs import check_choices
+from .perceive import parse
 from .pictures import common_batch, opaque, repeated, to_image, to_mask, to_pictures, to_regions
 from .search_words import searched_as
-from .sockets import MENU, Fits
+from .sockets import MENU, Fits, LabelMaps
+
+
+def restore_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "restore",
+        options=[restore.value for restore in Restore],
+        default=Restore.NONE.value,
+        optional=True,
+        tooltip="What of the original comes back inside the mask, away from old and new clothes, "
+        "where person and result show the same: the background, or bare arms, legs and neck, too.",
+    )
 
 
 class DecodeTryOn(io.ComfyNode):
@@ -25,6 +42,7 @@ class DecodeTryOn(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        checkpoints = model_folders.names()
         return io.Schema(
             node_id="OOTD_VAEDecode",
             display_name="Decode Try-On",
@@ -61,6 +79,21 @@ class DecodeTryOn(io.ComfyNode):
                     step=0.5,
                     tooltip="Width of the seam inside the mask, in the networks' pixels.",
                 ),
+                restore_input(),
+                LabelMaps.Input(
+                    "label_map",
+                    optional=True,
+                    lazy=True,
+                    tooltip="From Parse Human, of the person as Fit Person gives it: for restore.",
+                ),
+                io.Combo.Input(
+                    "checkpoint",
+                    options=checkpoints,
+                    default=checkpoints[0],
+                    optional=True,
+                    tooltip="Whose parser looks at the result, for restore: the one that made "
+                    "label_map.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The person in the garment."),
@@ -71,6 +104,19 @@ class DecodeTryOn(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, restore: str | None = None, checkpoint: str | None = None) -> bool:
+        check_choices(cls, restore=restore)
+        if restore not in (None, Restore.NONE):
+            model_folders.check_files(checkpoint, parts=(Part.PARSER,))
+        return True
+
+    @classmethod
+    def check_lazy_status(cls, restore: str = Restore.NONE, **others: Any) -> list[str]:
+        """Nothing is compared unless something is to come back."""
+        wanted = restore != Restore.NONE and others.get("label_map", 0) is None
+        return ["label_map"] if wanted else []
+
+    @classmethod
     def execute(
         cls,
         latent: dict[str, Any],
@@ -79,8 +125,17 @@ class DecodeTryOn(io.ComfyNode):
         original: Tensor | None = None,
         mask: Tensor | None = None,
         fit: list[Fit] | None = None,
+        restore: str = Restore.NONE,
+        label_map: list[NDArray[np.uint8]] | None = None,
+        checkpoint: str = model_folders.MINI,
     ) -> io.NodeOutput:
         require("cv2")
+        cls.validate_inputs(restore, checkpoint)
+        if restore != Restore.NONE and (original is None or label_map is None):
+            raise ValueError(
+                f"restore is '{restore}', for which original, mask and label_map are needed: "
+                "connect the person's picture, the mask, and Parse Human of Fit Person's image."
+            )
         decoded: Tensor = vae.decode(latent["samples"])
         if original is None:
             return io.NodeOutput(decoded, torch.ones(decoded.shape[:3]))
@@ -92,21 +147,29 @@ class DecodeTryOn(io.ComfyNode):
         results = to_pictures(decoded)
         regions = to_regions(mask, *results[0].shape[:2])
         originals = opaque(original)
+        befores = [None] if restore == Restore.NONE else label_map or [None]
+        afters = [None] if restore == Restore.NONE else parse(results, checkpoint)
         batch = common_batch(
             latent=len(results),
             original=len(originals),
             mask=len(regions),
             fit=len(fit or [0]),
+            label_map=len(befores),
         )
         pasted: list[Tensor] = []
         redrawn: list[NDArray[np.float32]] = []
-        for result, before, region, where in zip(
+        for result, before, region, where, labels, labels_after in zip(
             repeated(results, batch),
             repeated(originals.split(1), batch),
             repeated(regions, batch),
             repeated(fit or [None], batch),
+            repeated(befores, batch),
+            repeated(afters, batch),
             strict=True,
         ):
+            if labels is not None and labels_after is not None:
+                seen = seen_as(labels, size_of(result))
+                region = region & ~restored_region(seen, labels_after, Restore(restore))
             where = _resized(where, result) if where else _in_place(before, result)
             picture = paste_back(to_pictures(before)[0], result, region, where, feather)
             weight = unfit_mask(region, where)

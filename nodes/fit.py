@@ -10,7 +10,15 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
+from ..ootd_core.categories import Category
 from ..ootd_core.images.fitting import Fit, fit_mask, fit_onto, prepare_garment, size_of, whole_fit
+from ..ootd_core.images.worn_garment import (
+    GarmentPhoto,
+    has_a_body,
+    lay_worn_garment,
+    shows_a_person,
+)
+from ..ootd_core.masks.morphology import SoftMask
 from ..ootd_core.requirements import require
 from ..openpose import Person, frame_of
 from ..tryon.preparation import (
@@ -72,6 +80,17 @@ def person_index_input() -> io.Int.Input:
         optional=True,
         tooltip="Which of several people is meant: 0 is the most prominent one (large, complete, "
         "central), 1 the next.",
+    )
+
+
+def garment_photo_input(default: GarmentPhoto) -> io.Combo.Input:
+    return io.Combo.Input(
+        "garment_photo",
+        options=[photo.value for photo in GarmentPhoto],
+        default=default.value,
+        optional=True,
+        tooltip="flat: the picture shows the garment alone. worn: somebody wears it, and it is cut "
+        "out. auto: worn if label map and joints both show somebody; without them as flat.",
     )
 
 
@@ -242,8 +261,15 @@ class FitPerson(io.ComfyNode):
         return io.NodeOutput(to_image(canvases), to_mask(masks), fits, frames, index)
 
 
+MAP = ("label_map",)
+MAYBE_WORN = (
+    "The garment's picture seems to show a person, and no label map or mask says where the garment "
+    "is: the picture is taken as it is. Connect Parse Human to label_map, or a mask of the garment."
+)
+
+
 class PrepareGarment(io.ComfyNode):
-    """See `prepare_garment`."""
+    """See `prepare_garment` and `lay_worn_garment`."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -253,7 +279,8 @@ class PrepareGarment(io.ComfyNode):
             category=MENU,
             **searched_as(*GARMENT),
             description="Lays a garment's picture on a white 3:4 ground without stretching it. "
-            "Best is a garment lying flat, from the front, on a plain ground.",
+            "Best is a garment lying flat, from the front, on a plain ground. A garment that "
+            "somebody wears is cut out by a mask or a label map.",
             inputs=[
                 io.Image.Input("image", tooltip="A garment, or a batch of garments, of any size."),
                 size_input(),
@@ -264,6 +291,28 @@ class PrepareGarment(io.ComfyNode):
                     "is centred and fills the picture. A black one means none.",
                 ),
                 size_model_input(),
+                LabelMaps.Input(
+                    "label_map",
+                    optional=True,
+                    lazy=True,
+                    tooltip="From Parse Human, of the garment's picture, where somebody wears the "
+                    "garment: it is cut out and laid on white. A mask wins over it.",
+                ),
+                PoseKeypoint.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    lazy=True,
+                    tooltip="From Detect Body Pose, of the garment's picture: garment_photo 'auto' "
+                    "takes the garment for worn only if joints are found as well.",
+                ),
+                io.Combo.Input(
+                    "category",
+                    options=[category.value for category in Category],
+                    default=Category.UPPER.value,
+                    optional=True,
+                    tooltip="Which of the clothes that somebody wears is cut out.",
+                ),
+                garment_photo_input(GarmentPhoto.AUTO),
             ],
             outputs=[
                 io.Image.Output(display_name="garment", tooltip="3:4 on white, as large as chosen.")
@@ -271,9 +320,25 @@ class PrepareGarment(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, size: str | None) -> bool:
-        check_choices(cls, size=size)
+    def validate_inputs(
+        cls, size: str | None, category: str | None = None, garment_photo: str | None = None
+    ) -> bool:
+        check_choices(cls, size=size, category=category, garment_photo=garment_photo)
         return True
+
+    @classmethod
+    def check_lazy_status(
+        cls,
+        image: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        garment_photo: str = GarmentPhoto.AUTO,
+        **others: Any,
+    ) -> list[str]:
+        """A flat garment, and one that is cut out by a mask, need no label map."""
+        painted = painted_masks(mask, (image.shape[1], image.shape[2]))[0] is not None
+        wanted = not painted and garment_photo != GarmentPhoto.FLAT
+        needed = ("label_map", "pose_keypoint") if garment_photo == GarmentPhoto.AUTO else MAP
+        return [name for name in needed if wanted and others.get(name, 0) is None]
 
     @classmethod
     def execute(
@@ -282,20 +347,66 @@ class PrepareGarment(io.ComfyNode):
         size: str,
         mask: torch.Tensor | None = None,
         model: comfy.model_patcher.ModelPatcher | None = None,
+        label_map: list[NDArray[np.uint8]] | None = None,
+        pose_keypoint: list[Any] | None = None,
+        category: str = Category.UPPER,
+        garment_photo: str = GarmentPhoto.AUTO,
     ) -> io.NodeOutput:
         require("cv2")
-        check_choices(cls, size=size)
-        height, width = canvas_size(size, model)
+        check_choices(cls, size=size, category=category, garment_photo=garment_photo)
+        canvas = canvas_size(size, model)
         pictures = to_pictures(image)
         own = painted_masks(mask, size_of(pictures[0]))
-        batch = common_batch(image=len(pictures), mask=len(own))
+        maps, frames = label_map or [None], frames_in(pose_keypoint)
+        batch = common_batch(
+            image=len(pictures), mask=len(own), label_map=len(maps), pose_keypoint=len(frames)
+        )
         prepared = [
-            prepare_garment(picture, height, width, mask=painted)
-            for picture, painted in zip(
-                repeated(pictures, batch), repeated(own, batch), strict=True
+            _laid_flat(picture, canvas, painted, labels, frame, Category(category), garment_photo)
+            for picture, painted, labels, frame in zip(
+                repeated(pictures, batch),
+                repeated(own, batch),
+                repeated(maps, batch),
+                repeated(frames, batch),
+                strict=True,
             )
         ]
         return io.NodeOutput(to_image(prepared))
+
+
+def _laid_flat(
+    picture: NDArray[np.uint8],
+    canvas: tuple[int, int],
+    painted: SoftMask | None,
+    labels: NDArray[np.uint8] | None,
+    frame: Any,
+    category: Category,
+    garment_photo: str,
+) -> NDArray[np.uint8]:
+    if painted is not None or garment_photo == GarmentPhoto.FLAT:
+        return prepare_garment(picture, *canvas, mask=painted)
+    if labels is None:
+        if garment_photo == GarmentPhoto.WORN:
+            raise ValueError(
+                "garment_photo is 'worn', but nothing says where the garment is: connect Parse "
+                "Human of the same picture to label_map, or a mask of the garment from any "
+                "segmentation node to mask."
+            )
+        joints = [each.keypoints for each in people_in(frame, size_of(picture))]
+        if has_a_body(joints):
+            warn(MAYBE_WORN)
+        return prepare_garment(picture, *canvas)
+    if garment_photo == GarmentPhoto.AUTO:
+        if frame is None:
+            raise ValueError(
+                "garment_photo is 'auto', which needs joints beside the label map, for parsers "
+                "take some cloth for skin: connect Detect Body Pose of the same picture to "
+                "pose_keypoint, or choose 'worn' or 'flat'."
+            )
+        people = [each.keypoints for each in people_in(frame, size_of(picture))]
+        if not shows_a_person(labels, people):
+            return prepare_garment(picture, *canvas)
+    return lay_worn_garment(picture, labels, category, *canvas)
 
 
 def _frame(person: ChosenPerson, fit: Fit) -> Any:

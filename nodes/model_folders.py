@@ -100,6 +100,15 @@ def check_files(
         raise FileNotFoundError(f"The checkpoint '{name}' is incomplete: {error}") from error
 
 
+def has_files(name: str, parts: Collection[Part]) -> bool:
+    """Whether a checkpoint has all files of these parts; see `check_files`."""
+    try:
+        check_files(name, parts=parts)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def stamp(name: str | None) -> str:
     """What changes when a file of a checkpoint, or of BlazePose, is added, replaced or removed."""
     if name == BLAZEPOSE:

@@ -94,25 +94,7 @@ class ParseHuman(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: torch.Tensor, checkpoint: str) -> io.NodeOutput:
-        require("cv2", "onnxruntime")
-        pictures = to_pictures(image)
-        paths = locate_preprocessors(model_folders.folder_of(checkpoint))
-        device = str(comfy.model_management.get_torch_device())
-        files = (paths.parser_atr, paths.parser_lip)
-        parser = _parser.get(
-            files, lambda: UnloadableNetwork(files, lambda: HumanParser(*files, device=device))
-        )
-        progress = comfy.utils.ProgressBar(len(pictures))
-        labels: list[Picture] = []
-        for picture in pictures:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            labels.append(
-                _label_maps.get(
-                    (picture, *files),
-                    lambda picture=picture: _labels(parser.network(), picture),
-                )
-            )
-            progress.update(1)
+        labels = parse(to_pictures(image), checkpoint)
         return io.NodeOutput(labels, to_image([colourise(each) for each in labels]))
 
 
@@ -205,6 +187,31 @@ class DetectBodyPose(io.ComfyNode):
             draw_people(picture, people) for people, picture in zip(found, pictures, strict=True)
         ]
         return io.NodeOutput(frames, to_image(previews), to_mask(masks))
+
+
+def parse(pictures: list[Picture], checkpoint: str) -> list[Picture]:
+    """The label maps [H, W] of pictures [H, W, 3] of any size, by the parser of a checkpoint.
+
+    Raises ModuleNotFoundError, FileNotFoundError or ValueError, one sentence, where it cannot run.
+    """
+    require("cv2", "onnxruntime")
+    paths = locate_preprocessors(model_folders.folder_of(checkpoint))
+    device = str(comfy.model_management.get_torch_device())
+    files = (paths.parser_atr, paths.parser_lip)
+    parser = _parser.get(
+        files, lambda: UnloadableNetwork(files, lambda: HumanParser(*files, device=device))
+    )
+    progress = comfy.utils.ProgressBar(len(pictures))
+    labels: list[Picture] = []
+    for picture in pictures:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        labels.append(
+            _label_maps.get(
+                (picture, *files), lambda picture=picture: _labels(parser.network(), picture)
+            )
+        )
+        progress.update(1)
+    return labels
 
 
 def _labels(parser: HumanParser, picture: Picture) -> Picture:

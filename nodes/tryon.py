@@ -14,10 +14,13 @@ from comfy_execution.graph_utils import GraphBuilder
 
 from ..ootd_core.categories import Category, check_category
 from ..ootd_core.checkpoints.catalogue import Part
+from ..ootd_core.images.restoring import Restore
+from ..ootd_core.images.worn_garment import GarmentPhoto
 from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ..ootd_core.sampling import guidance_bounds
 from . import model_folders
-from .fit import person_index_input, size_input
+from .decode import restore_input
+from .fit import garment_photo_input, person_index_input, size_input
 from .guidance_interval import interval_inputs
 from .inputs import check_choices
 from .loader import VARIANTS, WEIGHT_DTYPES, check_variant
@@ -25,9 +28,26 @@ from .mask import MODES, check_reach, length_input, sleeves_input
 from .search_words import GARMENT, searched_as
 from .sockets import MENU, PoseKeypoint
 
+POSE_NETWORKS = ("auto", "openpose", "blazepose", "mini")
+"""As `--pose-network` of the command line has them."""
 LINK = {"rawLink": True}
 Link = list[Any]
 """[node id, number of its output]: what an input with LINK gets in place of a value."""
+
+
+def _seen_by(checkpoint: str, pose_network: str) -> tuple[str, bool]:
+    """Whose pose network finds people, as Detect Body Pose calls it, and whether anything parses.
+
+    The built-in parser knows drawn dolls, so beside BlazePose it is of no use.
+    """
+    has_files = model_folders.has_files
+    if pose_network == "auto" and not has_files(checkpoint, (Part.PARSER, Part.POSE)):
+        found = model_folders.BLAZEPOSE in model_folders.pose_networks()
+        pose_network = "blazepose" if found else "openpose"
+    if pose_network != "blazepose":
+        return model_folders.MINI if pose_network == "mini" else checkpoint, True
+    parses = checkpoint != model_folders.MINI and has_files(checkpoint, (Part.PARSER,))
+    return model_folders.BLAZEPOSE, parses
 
 
 class TryOnGarment(io.ComfyNode):
@@ -132,6 +152,17 @@ class TryOnGarment(io.ComfyNode):
                 length_input(),
                 sleeves_input(),
                 *interval_inputs(),
+                io.Combo.Input(
+                    "pose_network",
+                    options=list(POSE_NETWORKS),
+                    default=POSE_NETWORKS[0],
+                    optional=True,
+                    tooltip="What finds the person. auto: the checkpoint's networks, or blazepose "
+                    "where they are missing and it is downloaded. blazepose: for photographs; the "
+                    "built-in parser, which knows drawn dolls only, is then left out.",
+                ),
+                garment_photo_input(GarmentPhoto.FLAT),
+                restore_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The person in the garment."),
@@ -156,6 +187,9 @@ class TryOnGarment(io.ComfyNode):
         sleeves: str | None = None,
         guidance_start: float | None = None,
         guidance_end: float | None = None,
+        pose_network: str | None = None,
+        garment_photo: str | None = None,
+        restore: str | None = None,
     ) -> bool:
         check_choices(
             cls,
@@ -168,6 +202,9 @@ class TryOnGarment(io.ComfyNode):
             weight_dtype=weight_dtype,
             length=length,
             sleeves=sleeves,
+            pose_network=pose_network,
+            garment_photo=garment_photo,
+            restore=restore,
         )
         check_reach(mask_mode, length, sleeves, category)
         if guidance_start is not None and guidance_end is not None:
@@ -175,8 +212,21 @@ class TryOnGarment(io.ComfyNode):
         check_variant(checkpoint, variant)
         if variant is not None and category is not None:
             check_category(VARIANTS[variant], Category(category))
-        if mask is None:
-            model_folders.check_files(checkpoint, parts=(Part.PARSER, Part.POSE))
+        if mask is not None or checkpoint is None:
+            return True
+        pose, has_parser = _seen_by(checkpoint, pose_network or POSE_NETWORKS[0])
+        if pose == model_folders.BLAZEPOSE:
+            model_folders.blazepose_files()
+        else:
+            model_folders.check_files(pose, parts=(Part.POSE,))
+        if has_parser:
+            model_folders.check_files(checkpoint, parts=(Part.PARSER,))
+        elif garment_photo not in (None, GarmentPhoto.FLAT) or restore not in (None, Restore.NONE):
+            raise ValueError(
+                f"garment_photo is '{garment_photo}' and restore '{restore}', but the checkpoint "
+                "has no parser for photographs, which they need: leave them at 'flat' and 'none', "
+                "and cut a worn garment out with Prepare Garment Image and a mask."
+            )
         return True
 
     @classmethod
@@ -206,13 +256,27 @@ class TryOnGarment(io.ComfyNode):
         sleeves: str = MaskSleeves.AUTO,
         guidance_start: float = 0.0,
         guidance_end: float = 1.0,
+        pose_network: str = POSE_NETWORKS[0],
+        garment_photo: str = GarmentPhoto.FLAT,
+        restore: str = Restore.NONE,
     ) -> io.NodeOutput:
         graph = GraphBuilder()
         loader = graph.node(
             "OOTD_ModelLoader", checkpoint=checkpoint, variant=variant, weight_dtype=weight_dtype
         )
         model = loader.out(0)
-        prepared = graph.node("OOTD_PrepareGarment", image=garment, size=size, model=model)
+        pose_checkpoint, has_parser = _seen_by(checkpoint, pose_network)
+        worn: dict[str, Any] = {}
+        if garment_photo != GarmentPhoto.FLAT:
+            of_garment = graph.node("OOTD_HumanParser", image=garment, checkpoint=checkpoint)
+            joints = graph.node("OOTD_OpenPose", image=garment, checkpoint=pose_checkpoint)
+            worn = {
+                "label_map": of_garment.out(0),
+                "pose_keypoint": joints.out(0),
+                "category": category,
+                "garment_photo": garment_photo,
+            }
+        prepared = graph.node("OOTD_PrepareGarment", image=garment, size=size, model=model, **worn)
         encoded = graph.node(
             "OOTD_GarmentEncoder",
             garment=prepared.out(0),
@@ -227,25 +291,28 @@ class TryOnGarment(io.ComfyNode):
             garment_latent=encoded.out(1),
         )
 
-        def seen(image: Link) -> tuple[Link, Link]:
-            pose = graph.node("OOTD_OpenPose", image=image, checkpoint=checkpoint)
+        def seen(image: Link) -> tuple[dict[str, Link], Link, dict[str, Link]]:
+            """The label map as far as something parses, the joints, else a person mask."""
+            pose = graph.node("OOTD_OpenPose", image=image, checkpoint=pose_checkpoint)
+            if not has_parser:
+                return {}, pose.out(0), {"person_mask": pose.out(2)}
             parsed = graph.node("OOTD_HumanParser", image=image, checkpoint=checkpoint)
-            return parsed.out(0), pose.out(0)
+            return {"label_map": parsed.out(0)}, pose.out(0), {}
 
         own = {} if mask is None else {"mask": mask}
-        labels, pose = seen(person)
+        labels, pose, _ = seen(person)
         fit = graph.node(
             "OOTD_FitPerson",
             image=person,
             size=size,
             mode="auto",
-            label_map=labels,
             pose_keypoint=pose if pose_keypoint is None else pose_keypoint,
             person_index=person_index,
             model=model,
+            **labels,
             **own,
         )
-        labels, pose = seen(fit.out(0))
+        labels, pose, outline = seen(fit.out(0))
         region = graph.node(
             "OOTD_MaskGenerator",
             image=fit.out(0),
@@ -259,13 +326,14 @@ class TryOnGarment(io.ComfyNode):
             keep_legs=False,
             keep_scarf=False,
             mask_use="replace",
-            label_map=labels,
             pose_keypoint=pose if pose_keypoint is None else fit.out(3),
             person_index=fit.out(4),
             mask=fit.out(1),
-            garment=garment,
+            garment=prepared.out(0) if worn else garment,
             length=length,
             sleeves=sleeves,
+            **labels,
+            **outline,
         ).out(0)
         fused = graph.node(
             "OOTD_FusedDenoiser",
@@ -294,6 +362,9 @@ class TryOnGarment(io.ComfyNode):
             scheduler=scheduler,
             denoise=1.0,
         )
+        restored: dict[str, Any] = {}
+        if restore != Restore.NONE:
+            restored = {"restore": restore, "checkpoint": checkpoint, **labels}
         decoded = graph.node(
             "OOTD_VAEDecode",
             latent=sampled.out(0),
@@ -302,5 +373,6 @@ class TryOnGarment(io.ComfyNode):
             mask=region,
             fit=fit.out(2),
             feather=2.0,
+            **restored,
         )
         return io.NodeOutput(decoded.out(0), decoded.out(1), expand=graph.finalize())

@@ -12,10 +12,12 @@ from PIL import Image
 
 from ootd_core.categories import Category, Variant, as_category, check_category
 from ootd_core.images.files import read_mask
+from ootd_core.images.fitting import size_of
 from ootd_core.masks.limbs import JOINTS
+from ootd_core.masks.morphology import SoftMask
 from openpose import Person
 
-from .preparation import Keypoints
+from .preparation import Keypoints, own_mask
 
 AnyImage = Image.Image | NDArray[Any] | Path | str
 """A PIL image, a uint8 array [H, W, 3] or the path of a picture file."""
@@ -60,6 +62,31 @@ def mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
     raise ValueError(
         f"A mask is an array [H, W], a PIL image or the path of a file, not {type(mask).__name__}."
     )
+
+
+def garment_masks(
+    masks: AnyImage | Sequence[AnyImage | None] | None, garments: Sequence[NDArray[np.uint8]]
+) -> list[SoftMask | None]:
+    """The masks of the garments' pictures, float32 [H, W] in [0, 1]; None where none is painted.
+
+    Raises ValueError for another number of masks, or as `own_mask` does.
+    """
+    if masks is None:
+        return [None] * len(garments)
+    if isinstance(masks, Image.Image | np.ndarray | Path | str):
+        masks = [masks]
+    if len(masks) != len(garments):
+        raise ValueError(
+            f"There are {len(masks)} garment masks and {len(garments)} garments: give one mask for "
+            "each garment, in the same order."
+        )
+    found: list[SoftMask | None] = []
+    for mask, garment in zip(masks, garments, strict=True):
+        try:
+            found.append(own_mask(mask_array(mask), size_of(garment)))
+        except ValueError as error:
+            raise ValueError(f"garment_mask: {error}") from error
+    return found
 
 
 def keypoints_of(person: Keypoints | Person) -> Keypoints:

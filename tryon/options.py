@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ootd_core.categories import Category
+from ootd_core.images.restoring import Restore
+from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.latents import SCALE
 from ootd_core.masks.agnostic import MaskMode, check_by_hand
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
@@ -46,6 +48,9 @@ class TryOnOptions:
             Bare arms beyond them stay as they are.
         mask_grow: pixels of the networks' picture by which the mask grows, or shrinks if negative.
         feather: width of the seam inside the mask, in pixels of the networks' picture.
+        restore: a `Restore` or its name: what of the original comes back where nothing changed.
+        garment_photo: a `GarmentPhoto` or its name: flat pictures are taken as they are; of worn
+            ones the garment is cut out by the parser; auto looks which it is.
         fit: a `FitChoice` or its name: how the person's picture is brought to 3:4.
         height: of the networks' picture in pixels, a multiple of 32; None is what the checkpoint
             was trained at. The width is three quarters of it.
@@ -66,6 +71,8 @@ class TryOnOptions:
     mask_sleeves: MaskSleeves = MaskSleeves.AUTO
     mask_grow: int = 0
     feather: float = 2.0
+    restore: Restore = Restore.NONE
+    garment_photo: GarmentPhoto = GarmentPhoto.FLAT
     fit: FitChoice = FitChoice.AUTO
     height: int | None = None
     person_index: int = 0
@@ -82,6 +89,8 @@ class TryOnOptions:
             ("mask_mode", MaskMode),
             ("mask_length", MaskLength),
             ("mask_sleeves", MaskSleeves),
+            ("restore", Restore),
+            ("garment_photo", GarmentPhoto),
             ("fit", FitChoice),
         ):
             object.__setattr__(self, name, _choice(name, getattr(self, name), kind))

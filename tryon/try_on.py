@@ -44,6 +44,13 @@ from ootd_core.images.fitting import (
     unfit_mask,
     unfit_points,
 )
+from ootd_core.images.restoring import Restore, restored_region
+from ootd_core.images.worn_garment import (
+    GarmentPhoto,
+    has_a_body,
+    lay_worn_garment,
+    shows_a_person,
+)
 from ootd_core.latents import SCALE, binary_mask
 from ootd_core.masks.agnostic import (
     NO_PERSON,
@@ -52,14 +59,21 @@ from ootd_core.masks.agnostic import (
     agnostic_mask,
     check_by_hand,
 )
-from ootd_core.masks.morphology import MASK_THRESHOLD, SoftMask
+from ootd_core.masks.morphology import MASK_THRESHOLD, BoolMask, SoftMask
 from ootd_core.masks.person_region import person_region_mask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import OnStep
 from openpose import Person
 
-from .arguments import AnyImage, GarmentOfOutfit, keypoints_of, mask_array, outfit_of
+from .arguments import (
+    AnyImage,
+    GarmentOfOutfit,
+    garment_masks,
+    keypoints_of,
+    mask_array,
+    outfit_of,
+)
 from .options import TryOnOptions
 from .perception import PersonNetworks, PoseNetwork, SeenPerson, nearest_person
 from .preparation import (
@@ -78,6 +92,14 @@ from .result import STAGES, RunProgress, TryOnResult, timed
 Picture = NDArray[np.uint8]
 MASK_HEIGHT = 1024
 """Of the picture in which a mask alone is drawn, in pixels."""
+MAYBE_WORN = (
+    "The garment's picture seems to show a person, and nothing here tells their clothes apart: it "
+    "is taken as it is. Give a mask of the garment (--garment-mask), or a picture of it alone."
+)
+WORN_WITHOUT_PARSER = (
+    "The garment is worn in its picture, and the model folder has no parser for photographs, which "
+    "would tell it apart: give a mask of the garment (--garment-mask), or a picture of it alone."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -214,6 +236,7 @@ class TryOn:
         *,
         options: TryOnOptions | None = None,
         mask: AnyImage | None = None,
+        garment_mask: AnyImage | Sequence[AnyImage | None] | None = None,
         people: Sequence[Keypoints | Person] | None = None,
         on_step: OnStep | None = None,
         **settings: Any,
@@ -227,6 +250,8 @@ class TryOn:
             options: or its fields as keywords (`num_inference_steps=10`), which win.
             mask: of the person's picture, what is repainted, in place of a generated one: an array
                 [H, W], a PIL image or a file's path. Black throughout means none.
+            garment_mask: of the garment's picture, where the garment is: all else becomes white.
+                Of an outfit a list, one for each garment or None.
             people: keypoints [18, 3] each, or what `openpose.load_people` gives, in pixels of the
                 person's picture, in place of detected ones.
             on_step: called after every step with (step from 1, steps of all garments, latents);
@@ -238,7 +263,9 @@ class TryOn:
         options = replace(options or TryOnOptions(), **settings)
         outfit = outfit_of(garment, category, self.variant)
         progress = RunProgress(on_step, options, len(outfit))
-        dressing = self.dressing(person, outfit, options=options, mask=mask, people=people)
+        dressing = self.dressing(
+            person, outfit, options=options, mask=mask, garment_mask=garment_mask, people=people
+        )
         seconds: dict[str, float] = {}
         step = advance(dressing)
         while isinstance(step, TryOnRequest):
@@ -259,6 +286,7 @@ class TryOn:
         *,
         options: TryOnOptions | None = None,
         mask: AnyImage | None = None,
+        garment_mask: AnyImage | Sequence[AnyImage | None] | None = None,
         people: Sequence[Keypoints | Person] | None = None,
     ) -> Dressing:
         """Dress a person step by step, for those who dress many at once.
@@ -273,12 +301,19 @@ class TryOn:
         options.check_outfit([kind for _, kind in outfit])
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
+        cut_outs = garment_masks(garment_mask, [picture for picture, _ in garments])
         painted = own_mask(mask_array(mask), size_of(original))
         joints = None if people is None else [keypoints_of(person) for person in people]
+        self._check_restore(options)
         seconds: dict[str, float] = {}
         with timed(seconds, "see the person"):
+            laid = [
+                self._laid_flat(picture, kind, cut_out, options)
+                for (picture, kind), cut_out in zip(garments, cut_outs, strict=True)
+            ]
             subject = self._meet(original, painted, joints, options)
-        warnings = list(subject.person.warnings)
+        warnings = [*(said for _, each in laid for said in each), *subject.person.warnings]
+        garments = [(flat, kind) for (flat, _), (_, kind) in zip(laid, garments, strict=True)]
         if mask is not None and painted is None:
             warnings.append("The mask is black throughout, so it was made from the picture.")
         images, label_map = [original], None
@@ -312,11 +347,12 @@ class TryOn:
                     noise_levels=options.noise_levels,
                 )
                 with timed(seconds, "paste back"):
-                    dressed += [
-                        paste_back(image, result, repaint, subject.fit, options.feather)
-                        for result in results
-                    ]
-                    redrawn = np.maximum(redrawn, unfit_mask(repaint, subject.fit))
+                    for result in results:
+                        changed = repaint & ~self._restored(canvas, result, label_map, options)
+                        dressed.append(
+                            paste_back(image, result, changed, subject.fit, options.feather)
+                        )
+                        redrawn = np.maximum(redrawn, unfit_mask(changed, subject.fit))
             images = dressed
         return TryOnResult(
             images=[Image.fromarray(image) for image in images],
@@ -333,6 +369,7 @@ class TryOn:
         category: Category | str,
         *,
         garment: AnyImage | None = None,
+        garment_mask: AnyImage | None = None,
         options: TryOnOptions | None = None,
         people: Sequence[Keypoints | Person] | None = None,
         **settings: Any,
@@ -340,8 +377,8 @@ class TryOn:
         """The mask of a try-on alone, for this or any other inpainting model.
 
         Args are those of a call, but the garment need not be known yet; of the options those of
-        mask, fit and person count. The height is `MASK_HEIGHT` unless it is given. Raises as a call
-        does.
+        mask, fit, person and `garment_photo` count. The height is `MASK_HEIGHT` unless it is
+        given. Raises as a call does.
         """
         options = replace(options or TryOnOptions(), **settings)
         options = replace(options, height=options.height or MASK_HEIGHT)
@@ -352,6 +389,10 @@ class TryOn:
         joints = None if people is None else [keypoints_of(person) for person in people]
         seconds: dict[str, float] = {}
         with timed(seconds, "see the person"):
+            said: tuple[str, ...] = ()
+            if flat is not None:
+                (cut_out,) = garment_masks(garment_mask, [flat])
+                flat, said = self._laid_flat(flat, category, cut_out, options)
             subject = self._meet(original, None, joints, options)
             canvas = fit_onto(original, subject.fit)
             found, label_map = self._see_mask(canvas, subject, flat, category, options)
@@ -359,7 +400,7 @@ class TryOn:
         return TryOnResult(
             images=[],
             mask=Image.fromarray(np.round(redrawn * 255).astype(np.uint8)),
-            warnings=(*subject.person.warnings, *found.warnings),
+            warnings=(*said, *subject.person.warnings, *found.warnings),
             label_map=None if label_map is None else unfit_label_map(label_map, subject.fit),
             keypoints=_unfit_keypoints(subject),
             seconds=seconds,
@@ -433,6 +474,43 @@ class TryOn:
             bystanders=subject.person.bystanders,
         )
         return found, None
+
+    def _laid_flat(
+        self, picture: Picture, category: Category, mask: SoftMask | None, options: TryOnOptions
+    ) -> tuple[Picture, tuple[str, ...]]:
+        """A garment's picture as the networks want it, and warnings; a flat one as it is."""
+        canvas = self.canvas_size(options)
+        if mask is not None:
+            return prepare_garment(picture, *canvas, mask=mask), ()
+        if options.garment_photo is GarmentPhoto.FLAT:
+            return picture, ()
+        is_told = options.garment_photo is GarmentPhoto.WORN
+        if not self.person_networks.has_parser:
+            if is_told:
+                raise ValueError(WORN_WITHOUT_PARSER)
+            somebody = has_a_body(self.person_networks.people(picture))
+            return picture, (MAYBE_WORN,) if somebody else ()
+        label_map = self.person_networks.labels(picture)
+        if not is_told and not shows_a_person(label_map, self.person_networks.people(picture)):
+            return picture, ()
+        return lay_worn_garment(picture, label_map, category, *canvas), ()
+
+    def _check_restore(self, options: TryOnOptions) -> None:
+        if options.restore is not Restore.NONE and not self.person_networks.has_parser:
+            raise ValueError(
+                f"restore is '{options.restore}', which compares label maps of person and result, "
+                "but the model folder has no parser for photographs: leave restore at 'none'."
+            )
+
+    def _restored(
+        self, canvas: Picture, result: Picture, label_map: LabelMap | None, options: TryOnOptions
+    ) -> BoolMask:
+        """Where the original comes back inside the mask [height, width]."""
+        if options.restore is Restore.NONE:
+            return np.zeros(size_of(canvas), np.bool_)
+        before = self.person_networks.labels(canvas) if label_map is None else label_map
+        after = self.person_networks.labels(result)
+        return restored_region(before, after, options.restore)
 
     def _find(self, picture: Picture, person: ChosenPerson) -> SeenPerson | None:
         """The person chosen as they are seen in a picture; None where they are not."""

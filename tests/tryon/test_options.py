@@ -27,6 +27,8 @@ from tryon.preparation import FitChoice
         ({"scheduler": "heun"}, "scheduler is 'heun', but must be one of unipc, ddim"),
         ({"mask_mode": "auto!"}, "mask_mode is 'auto!'"),
         ({"mask_length": "floor"}, "mask_length is 'floor', but must be one of auto, waist, hip"),
+        ({"restore": "all"}, "restore is 'all', but must be one of none, background, background "),
+        ({"garment_photo": "lying"}, "garment_photo is 'lying', but must be one of flat, worn"),
         ({"mask_sleeves": "cap"}, "mask_sleeves is 'cap', but must be one of auto, none, short"),
         (
             {"mask_mode": "robust", "mask_length": "knee"},

@@ -26,6 +26,20 @@ from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
 from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
 from catalogue.storage import is_remote, remove_leftovers
+from cli.batch_servers import (
+    ABSENCE,
+    DEFAULT,
+    SILENCE,
+    AbsenceOption,
+    CaFileOption,
+    HeaderFileOption,
+    OutputOption,
+    ServersOption,
+    SetOption,
+    SilenceOption,
+    WorkflowOption,
+    server_choice,
+)
 from cli.options import (
     DtypeOption,
     EndOption,
@@ -142,6 +156,14 @@ def batch_command(
     dtype: DtypeOption = "fp32",
     pose_network: PoseOption = PoseNetwork.AUTO,
     lora: LoraOption = None,
+    servers: ServersOption = None,
+    workflow: WorkflowOption = DEFAULT,
+    sets: SetOption = [],  # noqa: B006
+    output: OutputOption = None,
+    header_file: HeaderFileOption = None,
+    ca_file: CaFileOption = None,
+    server_timeout: SilenceOption = SILENCE,
+    server_wait: AbsenceOption = ABSENCE,
 ) -> None:
     """Dress a whole catalogue; run again, it does only what is missing."""
     if context.invoked_subcommand is not None:
@@ -149,6 +171,9 @@ def batch_command(
     if out is None:
         raise ValueError("Say where the results go: --out FOLDER.")
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
+    remote = server_choice(
+        context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
+    )
     if not is_remote(out):
         check_target(Path(out, FAILURES))
     at_once, dtype, devices = _batch(batch), check_dtype(dtype), _devices(device)
@@ -168,7 +193,10 @@ def batch_command(
         fit=fit,
         height=height,
     )
-    rows = _manifest(manifest, persons, garments, category, pairs, options, variant).checked()
+    if remote is not None:
+        options = remote.options(context, options)
+    asked = _manifest(manifest, persons, garments, category, pairs, options, variant)
+    rows = (asked if remote is None else remote.workflow.checked(asked)).checked()
     if shard is not None:
         rows = shard_of(rows, shard)
     if only_failures:
@@ -177,26 +205,29 @@ def batch_command(
             typer.echo("No row failed before: there is nothing to do.", err=True)
     if cache is None and not is_remote(out):
         cache = Path(out, CACHE)
-    settings = WorkerSettings(
-        model=model,
-        variant=variant,
-        weights=_weights(model, variant, lora, rows, cache, pose_network),
-        out=out,
-        dtype=dtype,
-        lora=lora,
-        pose_network=pose_network,
-        device=devices[0],
-        batch=at_once,
-        ending=results.ending,
-        quality=quality,
-        cache=cache,
-        cache_memory=int(cache_memory * GIB),
-        cache_disk=int(cache_disk * GIB),
-    )
+    if remote is not None:
+        settings = remote.worker_settings(results)
+    else:
+        settings = WorkerSettings(
+            model=model,
+            variant=variant,
+            weights=_weights(model, variant, lora, rows, cache, pose_network),
+            out=out,
+            dtype=dtype,
+            lora=lora,
+            pose_network=pose_network,
+            device=devices[0],
+            batch=at_once,
+            ending=results.ending,
+            quality=quality,
+            cache=cache,
+            cache_memory=int(cache_memory * GIB),
+            cache_disk=int(cache_disk * GIB),
+        )
     remove_leftovers(out)
     with Progress("file", title="reading", silent=quiet) as bar:
         plan = make_plan(rows, settings, results, bar.to)
-    engine = LocalEngine(settings, devices)
+    engine = LocalEngine(settings, devices) if remote is None else remote.engine(results)
     summary = _run(plan, engine, results, quiet=quiet, json_lines=json_lines)
     if not quiet:
         typer.echo(_said(summary, plan, out), err=True)
@@ -208,6 +239,7 @@ def batch_command(
 
 @batch_app.command("check")
 def check_command(
+    context: typer.Context,
     manifest: ManifestOption = None,
     persons: PersonsOption = None,
     garments: GarmentsOption = None,
@@ -227,6 +259,14 @@ def check_command(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "fp32",
     pose_network: PoseOption = PoseNetwork.AUTO,
+    servers: ServersOption = None,
+    workflow: WorkflowOption = DEFAULT,
+    sets: SetOption = [],  # noqa: B006
+    output: OutputOption = None,
+    header_file: HeaderFileOption = None,
+    ca_file: CaFileOption = None,
+    server_timeout: SilenceOption = SILENCE,
+    server_wait: AbsenceOption = ABSENCE,
 ) -> None:
     """Read a whole catalogue and name every fault; exit code 1 if there is one."""
     options = TryOnOptions(
@@ -239,11 +279,22 @@ def check_command(
     )
     from catalogue.check import estimate, review
 
+    remote = server_choice(
+        context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
+    )
+    if remote is not None:
+        options = remote.options(context, options)
     rows = _manifest(manifest, persons, garments, category, pairs, options, variant)
-    devices = _devices(device)
+    if remote is not None:
+        rows = remote.workflow.checked(rows)
+        typer.echo(remote.described())
+    devices = _devices(device) if remote is None else []
     with Progress("file", title="check") as bar:
         found, good = review(rows, bar.to)
-    if good and not no_estimate:
+    server_faults = [] if remote is None else remote.faults()
+    for sentence in server_faults:
+        typer.echo(sentence)
+    if good and not no_estimate and remote is None:
         settings = WorkerSettings(
             model=model,
             variant=variant,
@@ -263,7 +314,7 @@ def check_command(
         typer.echo(f"Row {number}: asks for the same as row {earlier}.")
     for line in _counts(found, len(good), len(devices)):
         typer.echo(line)
-    if found.faults:
+    if found.faults or server_faults:
         raise typer.Exit(1)
 
 

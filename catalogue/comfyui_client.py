@@ -152,7 +152,7 @@ class ComfyUIClient:
         answer_seconds: how long an answer may take. Raises ValueError for a bad ca_file."""
         self.name = address.name
         self.client_id = client_id
-        self.version: tuple[int, ...] = ()
+        self.version: tuple[int, ...] | None = None
         self._address = address
         self._answer_seconds = answer_seconds
         self._tls = _tls(ca_file)
@@ -232,7 +232,7 @@ class ComfyUIClient:
                 running=of(answer["queue_running"]), pending=of(answer["queue_pending"])
             )
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise ServerUnfitError(f"{self.name} answers, but not as a ComfyUI does.") from None
+            raise self._strange("/queue") from None
 
     async def find(self, prompt_id: str) -> QueuedPrompts | Json | None:
         """The queue with a prompt in it, its entry in the history, or None: it is not known.
@@ -270,7 +270,7 @@ class ComfyUIClient:
             await self._ask("POST", "/queue", body={"delete": pending})
             queue = await self.queue()  # one may have begun meanwhile
         for prompt_id in [item[0] for item in queue.running.items() if is_mine(item)]:
-            if self.version >= TARGETED_INTERRUPT:
+            if (self.version or ()) >= TARGETED_INTERRUPT:
                 await self._ask("POST", "/interrupt", body={"prompt_id": prompt_id})
 
     @asynccontextmanager
@@ -306,8 +306,13 @@ class ComfyUIClient:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            raise ServerUnfitError(f"{self.name} answers {path}, but not as a ComfyUI does.")
+            raise self._strange(path)
         return cast("Json", content)
+
+    def _strange(self, path: str) -> Exception:
+        """What has been a ComfyUI once is one again when whatever stands in its place is gone."""
+        sentence = f"{self.name} answers {path}, but not as a ComfyUI does."
+        return ServerUnfitError(sentence) if self.version is None else ServerAwayError(sentence)
 
     async def _ask(
         self,
@@ -377,7 +382,7 @@ class ComfyUIClient:
             )
         if path == "/prompt" and status == 400:
             raise _rejected(content)
-        if path == "/view" or status in (413, 415, 422):
+        if status in (413, 415, 422) or (path == "/view" and status < 500):
             raise RefusedError(f"{self.name} answers {status} to {path}.")
         raise ServerAwayError(f"{self.name} answers {status} to {path}.")
 

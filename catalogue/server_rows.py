@@ -142,15 +142,25 @@ class ServerRows:
             entry = await self._executed(server, task)
             await self._check(server, task, entry)
             images = await self._pictures(server, task, entry)
+            await self._write(task, images)
+        except (ServerAwayError, asyncio.CancelledError):
+            raise  # the prompt may still be there when the server is back
         except RefusedError as error:
+            server.left.pop(task.key, None)
             raise RowError(str(error)) from error
+        except BaseException:
+            server.left.pop(task.key, None)
+            raise
+        del server.left[task.key]
+        return seconds_of(entry)
+
+    async def _write(self, task: RowTask, images: list[Image.Image]) -> None:
         try:
             await asyncio.to_thread(self._results.write, task.key, images, None)
         except WriteError:
             raise
         except OSError as error:
             raise RowError(str(error), theirs=False) from error
-        return seconds_of(entry)
 
     async def _executed(self, server: ServerState, task: RowTask) -> Json:
         """The history's entry of a row's prompt, when it has ended."""
@@ -247,16 +257,11 @@ class ServerRows:
                     del server.prompts[prompt.id]
                     prompt.id = server.left[task.key] = known
                     server.prompts[known] = prompt
-            entry = await self._ended_entry(server, task, prompt)
-        except (ServerAwayError, asyncio.CancelledError):
-            raise  # it may still be there when the server is back
-        except BaseException:
-            server.left.pop(task.key, None)
-            raise
+            else:
+                prompt.woken.set()  # it may have ended meanwhile
+            return await self._ended_entry(server, task, prompt)
         finally:
             server.prompts.pop(prompt.id, None)
-        server.left.pop(task.key, None)
-        return entry
 
     async def _ended_entry(self, server: ServerState, task: RowTask, prompt: WatchedPrompt) -> Json:
         silence, before = self._settings.silence, list[str]()

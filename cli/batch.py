@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from catalogue.api_workflow import DEFAULT
 from catalogue.engine import Engine, Finished, RowState, WorkerSettings
 from catalogue.ledger import FAILURES, line_of
 from catalogue.local import LocalEngine
@@ -28,7 +29,6 @@ from catalogue.run import Summary, only_failed, run_plan
 from catalogue.storage import is_remote, remove_leftovers
 from cli.batch_servers import (
     ABSENCE,
-    DEFAULT,
     SILENCE,
     AbsenceOption,
     CaFileOption,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ssl
 import threading
 import time
 import uuid
@@ -38,10 +39,11 @@ class StubServer:
         out_of_memory: prompts that fail so, until what is held is freed.
         disk_full: every prompt fails so.
         torn: pictures of which a half is sent.
-        has_websocket, chooses_ids, checkpoint: what it is like.
+        secret: a header and the value that it must have.
+        has_websocket, chooses_ids, checkpoint, categories, version, tls: what it is like.
     """
 
-    def __init__(self, secret: str | None = None) -> None:
+    def __init__(self) -> None:
         self.seconds, self.steps = 0.02, 2
         self.statuses: dict[str, list[int]] = {}
         self.drops: Counter[str] = Counter()
@@ -53,7 +55,10 @@ class StubServer:
         self.version = "0.3.64"
         self.checkpoint = "mini (built in)"
         self.classes = set(CLASSES)
-        self.secret = secret
+        self.categories = CATEGORIES
+        self.frees_nothing = False
+        self.secret: tuple[str, str] | None = None
+        self.tls: ssl.SSLContext | None = None
         self.uploads: list[str] = []
         self.inputs: dict[str, bytes] = {}
         self.done: list[str] = []
@@ -78,7 +83,7 @@ class StubServer:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         if not self._thread.is_alive():
@@ -125,7 +130,7 @@ class StubServer:
         )
         self._runner = web.AppRunner(app, shutdown_timeout=0.05)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._worker = asyncio.create_task(self._work())
@@ -146,8 +151,8 @@ class StubServer:
         path = "/" + request.path.split("/")[1]
         self.asked[path] += 1
         self._transports.add(request.transport)
-        if self.secret is not None and request.headers.get("X-Key") != self.secret:
-            return web.Response(status=401, text="who are you?")
+        if self.secret is not None and request.headers.get(self.secret[0]) != self.secret[1]:
+            return web.Response(status=401, text=f"you are no {self.secret[1]}")
         await asyncio.sleep(self.delays.get(path, 0))
         if self.drops[path] > 0:
             self.drops[path] -= 1
@@ -243,8 +248,8 @@ class StubServer:
                 "seed", "seed")  # fmt: skip
         if inputs.get("checkpoint", self.checkpoint) != self.checkpoint:
             say("exception_during_validation", "Exception when validating node",
-                f"checkpoint is '{inputs['checkpoint']}', but must be {self.checkpoint}.", "")  # fmt: skip
-        if inputs.get("category", "upper") not in CATEGORIES:
+                f"checkpoint is '{inputs['checkpoint']}', not {self.checkpoint}.", "")  # fmt: skip
+        if inputs.get("category", "upper") not in self.categories:
             say("exception_during_validation", "Exception when validating node",
                 f"category is '{inputs['category']}'.", "")  # fmt: skip
         found = {"errors": wrong, "dependent_outputs": ["3"], "class_type": node["class_type"]}
@@ -259,7 +264,8 @@ class StubServer:
 
     async def _free(self, _: web.Request) -> web.Response:
         self.frees += 1
-        self.out_of_memory = 0
+        if not self.frees_nothing:
+            self.out_of_memory = 0
         return web.Response()
 
     async def _view(self, request: web.Request) -> web.Response:
@@ -366,4 +372,3 @@ def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
     while not is_so():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.005)
-

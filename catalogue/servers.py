@@ -61,13 +61,7 @@ class ServersEngine:
         thread = threading.Thread(target=work.main, daemon=True)
         thread.start()
         try:
-            while True:
-                try:
-                    said = work.said.get(timeout=TICK)
-                except queue.Empty:
-                    continue
-                if said is None:
-                    return
+            while (said := work.next_said()) is not None:
                 if isinstance(said, BaseException):
                     raise said
                 yield said
@@ -82,7 +76,7 @@ class _Work:
     def __init__(
         self, engine: ServersEngine, tasks: Iterator[RowTask], stop: threading.Event
     ) -> None:
-        self.said: queue.SimpleQueue[Finished | BaseException | None] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[Finished | BaseException | None] = queue.SimpleQueue()
         self._settings = engine.settings
         self._rows = ServerRows(engine.workflow, engine.results, engine.settings)
         self._queue = WarmQueue(tasks)
@@ -106,7 +100,17 @@ class _Work:
         except BaseException as error:  # the other thread raises it
             end = error
         self._ended.set()
-        self.said.put(end)
+        self._said.put(end)
+
+    def next_said(self) -> Finished | BaseException | None:
+        """Wait for what comes next: a row, what ended the run, or None at its end.
+
+        A method of its own, for CPython 3.11 leaves out the `finally` around a loop when Ctrl-C
+        comes at a `continue` inside `except`.
+        """
+        while True:
+            with suppress(queue.Empty):
+                return self._said.get(timeout=TICK)
 
     def cancel(self) -> None:
         """End what runs at once; from another thread."""
@@ -293,7 +297,7 @@ class _Work:
                 logger.warning("%s is back.", server.name)
         elif fault.theirs and not self._done:
             self._failed_at_first += 1
-        self.said.put(
+        self._said.put(
             Finished(
                 task=task,
                 state=RowState.DONE if fault is None else RowState.FAILED,

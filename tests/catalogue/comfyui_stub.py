@@ -76,6 +76,7 @@ class StubServer:
         self._transports: set[Any] = set()
         self._interrupt = False
         self._number = 0
+        self._read: dict[str, dict[str, bytes]] = {}
         self._runner: web.AppRunner | None = None
         self._worker: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -225,6 +226,7 @@ class StubServer:
         prompt_id = str(uuid.uuid4()) if self.chooses_ids else said["prompt_id"]
         self._number += 1
         self.pending.append([self._number, prompt_id, prompt, {"client_id": client}, []])
+        self._read[prompt_id] = dict(self.inputs)
         mine = [item for item in self.pending if item[3]["client_id"] == client]
         self.most_waiting = max(self.most_waiting, len(mine))
         return web.json_response({"prompt_id": prompt_id, "number": self._number,
@@ -323,7 +325,7 @@ class StubServer:
         for key, node in prompt.items():
             if node["class_type"] in ("SaveImage", "PreviewImage"):
                 name = f"{item[1]}-{key}.png"
-                self.outputs[name] = painted(prompt, self.inputs)
+                self.outputs[name] = painted(prompt, self._read[item[1]])
                 outputs[key] = {"images": [{"filename": name, "subfolder": "", "type": "output"}]}
         self.done.append(item[1])
         await say("execution_success")

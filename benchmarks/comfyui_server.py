@@ -111,11 +111,13 @@ def comfyui_server(
     *,
     options: Sequence[str] = ("--cpu",),
     packs: Mapping[str, Path] | None = None,
+    port: int | None = None,
 ) -> Generator[ComfyUIServer]:
     """Run a ComfyUI as long as the context lasts.
 
     comfyui: its folder. python: the interpreter of its environment. folder: base folder, made if
     need be. packs: custom nodes by the name of their folder; this pack alone by default.
+    port: a free one by default.
     Raises RuntimeError with the log's end if it does not start.
     """
     for name in ("custom_nodes", "models", "input", "output", "user", "temp"):
@@ -124,7 +126,7 @@ def comfyui_server(
         link = folder / "custom_nodes" / name
         if not link.exists():
             link.symlink_to(pack, target_is_directory=True)
-    port = _free_port()
+    port = port or _free_port()
     command = [
         *(str(python), "-s", str(comfyui / "main.py")),
         *("--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch"),

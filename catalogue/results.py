@@ -81,12 +81,13 @@ class Results:
         """Whether all pictures of a key are there."""
         return all(exists(join(self.out, *each.split("/"))) for each in self.files(key, samples))
 
-    def write(self, key: str, images: Sequence[Image.Image], mask: Image.Image) -> None:
-        """Write a row's mask (L, what was redrawn) and its pictures.
+    def write(self, key: str, images: Sequence[Image.Image], mask: Image.Image | None) -> None:
+        """Write a row's mask (L, what was redrawn; None: it is not known) and its pictures.
 
         Raises WriteError where a local place allows no more, OSError where a store does not answer.
         """
-        self._write(self.mask_file(key), mask, ".png", None)
+        if mask is not None:
+            self._write(self.mask_file(key), mask, ".png", None)
         for name, image in zip(self.files(key, len(images)), images, strict=True):
             self._write(name, image, self.ending, self.quality)
 

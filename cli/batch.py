@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from catalogue.api_workflow import DEFAULT
 from catalogue.engine import Engine, Finished, RowState, WorkerSettings
 from catalogue.ledger import FAILURES, line_of
 from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, read_manifest
@@ -35,6 +36,19 @@ from cli.batch_engine import (
     devices_here,
 )
 from cli.batch_report import report_command
+from cli.batch_servers import (
+    ABSENCE,
+    SILENCE,
+    AbsenceOption,
+    CaFileOption,
+    HeaderFileOption,
+    OutputOption,
+    ServersOption,
+    SetOption,
+    SilenceOption,
+    WorkflowOption,
+    server_choice,
+)
 from cli.options import (
     CompileOption,
     DtypeOption,
@@ -167,6 +181,14 @@ def batch_command(
     offloads: OffloadOption = False,
     pose_network: PoseOption = PoseNetwork.AUTO,
     lora: LoraOption = None,
+    servers: ServersOption = None,
+    workflow: WorkflowOption = DEFAULT,
+    sets: SetOption = [],  # noqa: B006
+    output: OutputOption = None,
+    header_file: HeaderFileOption = None,
+    ca_file: CaFileOption = None,
+    server_timeout: SilenceOption = SILENCE,
+    server_wait: AbsenceOption = ABSENCE,
 ) -> None:
     """Dress a whole catalogue; run again, it does only what is missing."""
     if context.invoked_subcommand is not None:
@@ -174,6 +196,9 @@ def batch_command(
     if out is None:
         raise ValueError("Say where the results go: --out FOLDER.")
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
+    remote = server_choice(
+        context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
+    )
     if not is_remote(out):
         check_target(Path(out, FAILURES))
     choice = EngineChoice(name=engine, address=address, workers=workers)
@@ -203,7 +228,10 @@ def batch_command(
         fit=fit,
         height=height,
     )
-    rows = _manifest(manifest, persons, garments, category, pairs, options, variant).checked()
+    if remote is not None:
+        options = remote.options(context, options)
+    asked = _manifest(manifest, persons, garments, category, pairs, options, variant)
+    rows = (asked if remote is None else remote.workflow.checked(asked)).checked()
     if shard is not None:
         rows = shard_of(rows, shard)
     if only_failures:
@@ -212,31 +240,33 @@ def batch_command(
             typer.echo("No row failed before: there is nothing to do.", err=True)
     if cache is None and not is_remote(out):
         cache = Path(out, CACHE)
-    settings = WorkerSettings(
-        model=model,
-        variant=variant,
-        weights=_weights(model, variant, lora, rows, cache, pose_network),
-        out=out,
-        dtype=dtype,
-        compiles=compiles,
-        offloads=offloads,
-        lora=lora,
-        pose_network=pose_network,
-        device=devices[0],
-        threads=threads,
-        batch=at_once,
-        ending=results.ending,
-        quality=quality,
-        cache=cache,
-        cache_memory=int(cache_memory * GIB),
-        cache_disk=int(cache_disk * GIB),
-    )
+    if remote is not None:
+        settings = remote.worker_settings(results)
+    else:
+        settings = WorkerSettings(
+            model=model,
+            variant=variant,
+            weights=_weights(model, variant, lora, rows, cache, pose_network),
+            out=out,
+            dtype=dtype,
+            compiles=compiles,
+            offloads=offloads,
+            lora=lora,
+            pose_network=pose_network,
+            device=devices[0],
+            threads=threads,
+            batch=at_once,
+            ending=results.ending,
+            quality=quality,
+            cache=cache,
+            cache_memory=int(cache_memory * GIB),
+            cache_disk=int(cache_disk * GIB),
+        )
     remove_leftovers(out)
     with Progress("file", title="reading", silent=quiet) as bar:
         plan = make_plan(rows, settings, results, bar.to)
-    summary = _run(
-        plan, choice.make(settings, devices), results, quiet=quiet, json_lines=json_lines
-    )
+    runs = choice.make(settings, devices) if remote is None else remote.engine(results)
+    summary = _run(plan, runs, results, quiet=quiet, json_lines=json_lines)
     if not quiet:
         typer.echo(_said(summary, plan, out), err=True)
     if summary.stopped:
@@ -247,6 +277,7 @@ def batch_command(
 
 @batch_app.command("check")
 def check_command(
+    context: typer.Context,
     manifest: ManifestOption = None,
     persons: PersonsOption = None,
     garments: GarmentsOption = None,
@@ -267,6 +298,14 @@ def check_command(
     device: DeviceOption = "auto",
     dtype: DtypeOption = AUTO,
     pose_network: PoseOption = PoseNetwork.AUTO,
+    servers: ServersOption = None,
+    workflow: WorkflowOption = DEFAULT,
+    sets: SetOption = [],  # noqa: B006
+    output: OutputOption = None,
+    header_file: HeaderFileOption = None,
+    ca_file: CaFileOption = None,
+    server_timeout: SilenceOption = SILENCE,
+    server_wait: AbsenceOption = ABSENCE,
 ) -> None:
     """Read a whole catalogue and name every fault; exit code 1 if there is one."""
     options = TryOnOptions(
@@ -279,11 +318,22 @@ def check_command(
     )
     from catalogue.check import estimate, review
 
+    remote = server_choice(
+        context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
+    )
+    if remote is not None:
+        options = remote.options(context, options)
     rows = _manifest(manifest, persons, garments, category, pairs, options, variant)
-    devices = devices_here(device)
+    if remote is not None:
+        rows = remote.workflow.checked(rows)
+        typer.echo(remote.described())
+    devices = devices_here(device) if remote is None else []
     with Progress("file", title="check") as bar:
         found, good = review(rows, bar.to)
-    if good and not no_estimate:
+    server_faults = [] if remote is None else remote.faults()
+    for sentence in server_faults:
+        typer.echo(sentence)
+    if good and not no_estimate and remote is None:
         settings = WorkerSettings(
             model=model,
             variant=variant,
@@ -303,7 +353,7 @@ def check_command(
         typer.echo(f"Row {number}: asks for the same as row {earlier}.")
     for line in _counts(found, len(good), len(devices)):
         typer.echo(line)
-    if found.faults:
+    if found.faults or server_faults:
         raise typer.Exit(1)
 
 

@@ -160,5 +160,5 @@ def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = RayEngine(settings=settings_for(tmp_path), address="127.0.0.1:1")
-    with pytest.raises(ConnectionError, match="There is no Ray cluster at 127.0.0.1:1"):
+    with pytest.raises(ConnectionError, match=r"There is no Ray cluster at 127\.0\.0\.1:1"):
         list(engine.run(iter(tasks_of(tmp_path, "a")), threading.Event()))

@@ -1,0 +1,366 @@
+"""One row on one ComfyUI server: pictures up, the prompt queued and watched, its pictures back.
+
+What it raises says what is to be done next: `TryAgainError`, `RowError`, or, of the server,
+`ServerAwayError` and `ServerUnfitError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catalogue.api_workflow import ApiWorkflow
+from catalogue.comfyui_client import (
+    ComfyUIClient,
+    Json,
+    PromptRejectedError,
+    QueuedPrompts,
+    RefusedError,
+    ServerAddress,
+    ServerAwayError,
+    ServerUnfitError,
+)
+from catalogue.engine import RowTask
+from catalogue.exchange import (
+    Trouble,
+    content_at,
+    failure_of,
+    picture_from,
+    picture_to_send,
+    seconds_of,
+    sense_of,
+)
+from catalogue.results import Results
+from ootd_core.checkpoints.whole_files import WriteError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_LOSSES = 3
+"""Times that a server may hang, or forget a prompt that it had begun, over one row."""
+MOST_OUT_OF_MEMORY = 2
+ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerSettings:
+    """How servers are reached and how patient we are with them.
+
+    Attributes:
+        addresses: of the servers.
+        ca_file: certificates to trust beside the system's.
+        silence: seconds without any sign of life from a prompt after which its server hangs.
+        absence: seconds after which a server that is away is given up.
+        answer: seconds that one HTTP answer may take.
+        poll: seconds between looks at a prompt, whatever the websocket says.
+    """
+
+    addresses: tuple[ServerAddress, ...]
+    ca_file: Path | None = None
+    silence: float = 600.0
+    absence: float = 900.0
+    answer: float = 60.0
+    poll: float = 5.0
+
+
+@dataclass(kw_only=True, eq=False)
+class WatchedPrompt:
+    """A prompt on a server. seen: when it last gave a sign of life. woken: look at it now."""
+
+    id: str
+    seen: float
+    began: bool = False
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(kw_only=True, eq=False)
+class ServerState:
+    """A server and what is known of it.
+
+    files: names of what is uploaded, by content. prompts: those under way, by id. left: ids of
+    prompts by their rows' keys, that were under way when it went away. away_since: None while rows
+    come back from it. accepted: it has taken a prompt. fault: why it is not used any more.
+    """
+
+    client: ComfyUIClient
+    uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    prompts: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
+    left: dict[str, str] = field(default_factory=dict[str, str])
+    answers: bool = False
+    listens: bool = False
+    accepted: bool = False
+    away_since: float | None = None
+    fault: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.client.name
+
+
+class TryAgainError(Exception):
+    """The row is to be tried again, here or elsewhere."""
+
+
+class RowError(Exception):
+    """The row cannot be done. theirs: it is a server that says so."""
+
+    def __init__(self, sentence: str, *, theirs: bool = True) -> None:
+        super().__init__(sentence)
+        self.theirs = theirs
+
+
+class ServerRows:
+    """Has rows done by servers, and remembers over which rows servers have failed."""
+
+    def __init__(self, workflow: ApiWorkflow, results: Results, settings: ServerSettings) -> None:
+        self._workflow = workflow
+        self._results = results
+        self._settings = settings
+        self._losses: dict[str, int] = {}
+        self._out_of_memory: dict[str, int] = {}
+
+    def is_lost(self, key: str) -> bool:
+        """Whether servers have hung or ended over a row as often as they may."""
+        return self._losses.get(key, 0) >= MOST_LOSSES
+
+    def forget(self, key: str) -> None:
+        """Nothing more is to be known of a row."""
+        self._losses.pop(key, None)
+        self._out_of_memory.pop(key, None)
+
+    async def attempt(self, server: ServerState, task: RowTask) -> float | None:
+        """Have a row done by a server and write its pictures; return the seconds of its work."""
+        try:
+            entry = await self._executed(server, task)
+            await self._check(server, task, entry)
+            images = await self._pictures(server, task, entry)
+            await self._write(task, images)
+        except (ServerAwayError, asyncio.CancelledError):
+            raise  # the prompt may still be there when the server is back
+        except RefusedError as error:
+            server.left.pop(task.key, None)
+            raise RowError(str(error)) from error
+        except BaseException:
+            server.left.pop(task.key, None)
+            raise
+        del server.left[task.key]
+        return seconds_of(entry)
+
+    async def _write(self, task: RowTask, images: list[Image.Image]) -> None:
+        try:
+            await asyncio.to_thread(self._results.write, task.key, images, None)
+        except WriteError:
+            raise
+        except OSError as error:
+            raise RowError(str(error), theirs=False) from error
+
+    async def _executed(self, server: ServerState, task: RowTask) -> Json:
+        """The history's entry of a row's prompt, when it has ended."""
+        known = server.left.get(task.key)
+        if known is not None and await server.client.find(known) is not None:
+            return await self._watched(server, task, known)
+        server.left.pop(task.key, None)
+        for is_second in (False, True):
+            files = await self._files(server, task)
+            try:
+                return await self._watched(
+                    server, task, str(uuid.uuid4()), self._workflow.filled(task.row, files)
+                )
+            except PromptRejectedError as error:
+                said = json.dumps(error.node_errors)
+                if not any(json.dumps(name)[1:-1] in said for name in server.files.values()):
+                    await self._judge(server, task, error, files)
+                if is_second:
+                    sentence = sense_of(error, self._workflow).sentence
+                    raise ServerUnfitError(
+                        f"{server.name} does not find what was just uploaded to it: {sentence}"
+                    ) from None
+                server.files.clear()  # what was uploaded is not there any more
+        raise AssertionError("unreachable")
+
+    async def _judge(
+        self,
+        server: ServerState,
+        task: RowTask,
+        error: PromptRejectedError,
+        files: Mapping[str, str],
+    ) -> None:
+        """Raise what a rejection means: the row is at fault, or the workflow on this server.
+
+        Where it cannot be told, a server that has taken no prompt yet is given one without the
+        row's values.
+        """
+        sense = sense_of(error, self._workflow)
+        by_row = sense.by_row
+        if by_row and not (sense.is_certain or server.accepted):
+            plain = self._workflow.filled(task.row, files, pictures_only=True)
+            try:
+                taken = await server.client.submit(plain, str(uuid.uuid4()))
+            except PromptRejectedError:
+                by_row = False
+            else:
+                await server.client.withdraw([taken])
+        if by_row:
+            raise RowError(f"{server.name} rejects the row: {sense.sentence}")
+        raise ServerUnfitError(f"{server.name} rejects the workflow: {sense.sentence}")
+
+    async def _files(self, server: ServerState, task: RowTask) -> dict[str, str]:
+        """Names on the server of a row's pictures, which are there then, and its keypoints."""
+        row, digests = task.row, task.digests
+        pictures = {"person": row.person, "garment": row.garments[0][0], "mask": row.mask}
+        files: dict[str, str] = {}
+        try:
+            for name, address in pictures.items():
+                if address is not None:
+                    files[name] = await self._upload(
+                        server, address, digests[address], is_mask=name == "mask"
+                    )
+            if (address := row.keypoints) is not None:
+                content = await asyncio.to_thread(content_at, address, digests[address])
+                files["keypoints"] = content.decode("utf-8-sig")
+        except (ValueError, OSError) as error:
+            raise RowError(" ".join(str(error).split()), theirs=False) from error
+        return files
+
+    async def _upload(
+        self, server: ServerState, address: str, digest: str, *, is_mask: bool
+    ) -> str:
+        key = f"{digest}-mask" if is_mask else digest
+        async with server.uploading:
+            if key not in server.files:
+                ending, content = await asyncio.to_thread(
+                    picture_to_send, address, digest, is_mask=is_mask
+                )
+                server.files[key] = await server.client.upload(f"{key}{ending}", content)
+            return server.files[key]
+
+    async def _watched(
+        self, server: ServerState, task: RowTask, prompt_id: str, graph: Json | None = None
+    ) -> Json:
+        """Queue a prompt, unless that was done before, and wait for its end."""
+        prompt = WatchedPrompt(id=prompt_id, seen=time.monotonic())
+        server.prompts[prompt.id] = prompt
+        server.left[task.key] = prompt.id
+        try:
+            if graph is not None:
+                known = await server.client.submit(graph, prompt.id)
+                server.accepted = True
+                if known != prompt.id:  # an older ComfyUI chooses it
+                    del server.prompts[prompt.id]
+                    prompt.id = server.left[task.key] = known
+                    server.prompts[known] = prompt
+            else:
+                prompt.woken.set()  # it may have ended meanwhile
+            return await self._ended_entry(server, task, prompt)
+        finally:
+            server.prompts.pop(prompt.id, None)
+
+    async def _ended_entry(self, server: ServerState, task: RowTask, prompt: WatchedPrompt) -> Json:
+        silence, before = self._settings.silence, list[str]()
+        prompt.seen = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll if server.listens else 1.0):
+                    await prompt.woken.wait()
+            prompt.woken.clear()
+            found = await server.client.history(prompt.id)
+            found = found or await server.client.find(prompt.id)
+            if found is None:  # the server has begun anew, or somebody removed it
+                self._lose(server, task, prompt)
+                raise TryAgainError
+            if not isinstance(found, QueuedPrompts):
+                return found
+            if (running := list(found.running)) != before:  # the queue moves
+                before, prompt.seen = running, time.monotonic()
+            prompt.began = prompt.began or prompt.id in found.running
+            if time.monotonic() - prompt.seen > silence:
+                with suppress(RowError):  # as the slot will see
+                    self._lose(server, task, prompt)
+                await server.client.withdraw([prompt.id])
+                raise ServerAwayError(
+                    f"{server.name} hangs: it has said nothing of a prompt for {silence:g} s."
+                )
+
+    def _lose(
+        self, server: ServerState, task: RowTask, prompt: WatchedPrompt | None = None
+    ) -> None:
+        """Count that a prompt came to nothing, if it had begun. Raises RowError at the last."""
+        if prompt is None or prompt.began:
+            self._losses[task.key] = self._losses.get(task.key, 0) + 1
+            if self._losses[task.key] >= MOST_LOSSES:
+                raise RowError(lost(server))
+
+    async def _check(self, server: ServerState, task: RowTask, entry: Json) -> None:
+        """See that a prompt ended well. Raises what is to be done if it did not."""
+        failure = failure_of(entry)
+        if failure is None:
+            return
+        if failure.trouble is Trouble.DISK_FULL:
+            raise ServerAwayError(f"The disk of {server.name} is full: {failure.sentence}")
+        if failure.trouble is Trouble.INTERRUPTED:
+            self._lose(server, task)
+            raise TryAgainError
+        if failure.trouble is Trouble.OUT_OF_MEMORY:
+            await server.client.free()
+            self._out_of_memory[task.key] = self._out_of_memory.get(task.key, 0) + 1
+            if self._out_of_memory[task.key] < MOST_OUT_OF_MEMORY:
+                raise TryAgainError
+        raise RowError(f"{server.name}: {failure.sentence}")
+
+    async def _pictures(self, server: ServerState, task: RowTask, entry: Json) -> list[Image.Image]:
+        """The pictures of a prompt, decoded whole."""
+        outputs: Mapping[str, Json] = entry.get("outputs") or {}
+        found = outputs.get(self._workflow.output, {}).get("images") or []
+        wanted = task.row.options.num_images_per_prompt
+        if len(found) != wanted:
+            raise RowError(
+                f"Node {self._workflow.output} of {self._workflow.name} gave {len(found)} pictures "
+                f"on {server.name}, but the row asks for {wanted} (--samples)."
+            )
+        pictures: list[Image.Image] = []
+        for image in found:
+            try:
+                content = await server.client.view(image)
+                pictures.append(await asyncio.to_thread(picture_from, content))
+            except (RefusedError, ValueError, OSError, SyntaxError):
+                # The file is gone or torn. ComfyUI would name it again, for it remembers results.
+                await server.client.free()
+                self._lose(server, task)
+                raise TryAgainError from None
+        return pictures
+
+
+def hear(server: ServerState, message: Json | bytes) -> None:
+    """Note what a message says of the prompts of ours."""
+    now = time.monotonic()
+    if isinstance(message, bytes):  # a preview, of a prompt that is not named
+        for prompt in server.prompts.values():
+            prompt.seen = now if prompt.began else prompt.seen
+        return
+    kind, said = message.get("type"), message.get("data")
+    prompt = server.prompts.get(said.get("prompt_id", "")) if isinstance(said, dict) else None
+    if prompt is None or said is None:
+        return
+    prompt.seen, prompt.began = now, True
+    if kind in ENDS or (kind == "executing" and said.get("node") is None):
+        prompt.woken.set()
+
+
+def wake(server: ServerState) -> None:
+    for prompt in server.prompts.values():
+        prompt.woken.set()
+
+
+def lost(server: ServerState) -> str:
+    return (
+        f"{MOST_LOSSES} times this row came to nothing on a server that hung, ended or was "
+        f"stopped, the last time {server.name}."
+    )

@@ -426,6 +426,7 @@ class TryOn:
             seen.mask,
             subject.person.keypoints,
             category=category,
+            picture=canvas,
             hands=seen.hands,
             feet=seen.feet,
             garment=garment if options.mask_mode is MaskMode.AUTO else None,

@@ -41,7 +41,7 @@ def masks_of(tryon: TryOn, photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A square photograph [H, W, 3] and its mask for each category, side by side [h, w, 3]."""
     shown = {"photograph": photograph}
     for category in Category:
-        mask = np.asarray(tryon.mask(photograph, category).mask, np.float32) / 255
+        mask = np.asarray(tryon.mask(photograph, category).mask, np.float32) / np.float32(255)
         shown[category.value] = overlay_mask(photograph, mask)
     sheet = Image.new("RGB", (GAP + len(shown) * (SIDE + GAP), TITLE + SIDE + GAP), "white")
     draw = ImageDraw.Draw(sheet)

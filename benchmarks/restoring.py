@@ -21,6 +21,7 @@ from ootd_core.images.comparison import masked_psnr
 from ootd_core.images.compositing import paste_back
 from ootd_core.images.fitting import whole_fit
 from ootd_core.images.restoring import Restore, restored_region
+from ootd_core.latents import binary_mask
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from tryon import TryOn, TryOnOptions
@@ -50,22 +51,21 @@ def main(
             ),
             "true": (doll.labels, doll.truth_labels),
         }
-        judged = request.mask | (doll.person != doll.truth).any(axis=-1)
+        masked = binary_mask(request.mask)
+        judged = masked | (doll.person != doll.truth).any(axis=-1)
         fit = whole_fit(judged.shape, judged.shape)
 
         def psnr(mask: NDArray[np.bool_]) -> float:
             pasted = paste_back(doll.person, result, mask, fit, FEATHER)  # noqa: B023
             return masked_psnr(pasted, doll.truth, judged)  # noqa: B023
 
-        plain = psnr(request.mask)
+        plain = psnr(masked)
         found.setdefault(("", Restore.NONE, 0), []).append(plain)
         for name, maps in label_maps.items():
             for restore in (Restore.BACKGROUND, Restore.BACKGROUND_AND_SKIN):
                 for distance in DISTANCES:
                     region = restored_region(*maps, restore, distance)
-                    found.setdefault((name, restore, distance), []).append(
-                        psnr(request.mask & ~region)
-                    )
+                    found.setdefault((name, restore, distance), []).append(psnr(masked & ~region))
     plain = np.array(found["", Restore.NONE, 0])
     typer.echo(f"none {plain.mean():.2f} dB")
     for (name, restore, distance), values in found.items():

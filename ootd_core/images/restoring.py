@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..categories import Category
 from ..masks.labels import REPLACED, Label
 from ..masks.morphology import BoolMask, drop_specks, grow_mask
-from .fitting import expect_size
+from .fitting import expect_size, size_of
 
 DISTANCE = 8
 """Pixels at a height of 512 that stay redrawn around clothes, old and new."""
@@ -47,7 +47,7 @@ def restored_region(
     Both show the same there, and neither shows clothes nearer than `distance`, in pixels at a
     height of 512. Raises ValueError for label maps of two sizes.
     """
-    expect_size(result, *person.shape[:2], "result's label map")
+    expect_size(result, *size_of(person), "result's label map")
     if restore is Restore.NONE:
         return np.zeros(person.shape, dtype=np.bool_)
     labels = {Label.BACKGROUND} | (SKIN if restore is Restore.BACKGROUND_AND_SKIN else set())

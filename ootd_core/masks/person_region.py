@@ -171,7 +171,8 @@ def _cloth_beside_arms(body: BodyParts, skeleton: Skeleton, picture: NDArray[np.
 
     size = body.parts.shape
     colours = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    colours = cv2.GaussianBlur(colours, (0, 0), max(COLOUR_BLUR * skeleton.scale, 0.5))
+    blur = max(COLOUR_BLUR * skeleton.scale, 0.5)
+    colours = np.asarray(cv2.GaussianBlur(colours, (0, 0), blur), np.float32)
     arms = body.of(BodyPart.ARM)
     bones = np.ones(size, np.uint8)
     for _, elbow, wrist in ARMS.values():
@@ -181,9 +182,10 @@ def _cloth_beside_arms(body: BodyParts, skeleton: Skeleton, picture: NDArray[np.
     bones[~arms] = 1
     if bones.all():
         return np.zeros(size, np.bool_)
-    _, nearest = cv2.distanceTransformWithLabels(
+    _, numbers = cv2.distanceTransformWithLabels(
         bones, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    nearest = np.asarray(numbers, np.int64)
     of_bone = np.zeros((int(nearest.max()) + 1, 3), np.float32)
     of_bone[nearest[bones == 0]] = colours[bones == 0]
     other = np.linalg.norm(colours - of_bone[nearest], axis=2) > OTHER_COLOUR

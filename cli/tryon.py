@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -77,11 +78,13 @@ def tryon_command(
     samples: Annotated[int, typer.Option(min=1, help="pictures to make")] = 1,
     mask_mode: MaskModeOption = MaskMode.AUTO,
     mask_length: Annotated[
-        MaskLength, typer.Option(help="where the new garment ends; auto: by its picture")
-    ] = MaskLength.AUTO,
+        list[MaskLength] | None,
+        typer.Option(help="where the new garment ends; one for each --garment; default: auto"),
+    ] = None,
     mask_sleeves: Annotated[
-        MaskSleeves, typer.Option(help="how long its sleeves are; auto: by its picture")
-    ] = MaskSleeves.AUTO,
+        list[MaskSleeves] | None,
+        typer.Option(help="how long its sleeves are; one for each --garment; default: auto"),
+    ] = None,
     grow: GrowOption = 0,
     mask: Annotated[Path | None, typer.Option(help="your own mask: white is redrawn")] = None,
     invert_mask: Annotated[
@@ -142,8 +145,8 @@ def tryon_command(
         num_images_per_prompt=samples,
         seed=seed,
         mask_mode=mask_mode,
-        mask_length=mask_length,
-        mask_sleeves=mask_sleeves,
+        mask_length=tuple(mask_length or ()) or MaskLength.AUTO,
+        mask_sleeves=tuple(mask_sleeves or ()) or MaskSleeves.AUTO,
         mask_grow=grow,
         feather=feather,
         restore=restore,
@@ -152,6 +155,7 @@ def tryon_command(
         height=height,
         person_index=person_index,
     )
+    options.check_outfit(category)
     outs = numbered(out, samples)
     given = (person, *garment, *(garment_mask or ()), mask, keypoints)
     inputs = [path for path in given if path is not None]
@@ -169,13 +173,19 @@ def tryon_command(
     if only_mask:
         masks = [
             tryon.mask(
-                picture, each, garment=flat, garment_mask=cut, options=options, people=people
+                picture,
+                each,
+                garment=flat,
+                garment_mask=cut,
+                options=options.of_garment(number),
+                people=people,
             )
-            for each, flat, cut in zip(
+            for number, each, flat, cut in zip(
+                count(),
                 category,
                 garment or [None] * len(category),
                 garment_mask or [None] * len(category),
-                strict=True,
+                strict=False,
             )
         ]
         union = np.maximum.reduce([np.asarray(each.mask) for each in masks])

@@ -21,6 +21,7 @@ from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ..ootd_core.masks.old_garment import label_map_of_old_garment
 from ..ootd_core.masks.person_region import person_region_mask
 from ..ootd_core.requirements import require
+from ..openpose import Person
 from ..tryon.preparation import ChosenPerson, choose_person
 from .fit import person_index_input
 from .inputs import check_choices, frames_in, painted_masks, people_in
@@ -283,14 +284,16 @@ class GenerateMask(io.ComfyNode):
                 masks.append(feather_mask(drawn, feather))
                 new_parts.append(None)
                 continue
-            person, hands = _chosen(frame, size, person_index)
+            person, seen_person = _chosen(frame, size, person_index)
             keep_mask = drawn if mask_use == "remove" else None
             if labels is None and mask_use != OLD_GARMENT and person_mask is not None:
                 generated = person_region_mask(
                     _outline(body),
                     person.keypoints,
                     category=Category(category),
-                    hands=hands,
+                    picture=picture,
+                    hands=None if seen_person is None else seen_person.hands,
+                    feet=None if seen_person is None else seen_person.feet,
                     garment=flat if MODES[mode] is MaskMode.AUTO else None,
                     length=MaskLength(length),
                     sleeves=MaskSleeves(sleeves),
@@ -340,14 +343,11 @@ class GenerateMask(io.ComfyNode):
         return io.NodeOutput(result, to_image(overlays), "\n".join(warnings))
 
 
-def _chosen(
-    frame: Any, size: Size, person_index: int
-) -> tuple[ChosenPerson, NDArray[np.float32] | None]:
-    """Who is meant, and their hands where the frame has them."""
+def _chosen(frame: Any, size: Size, person_index: int) -> tuple[ChosenPerson, Person | None]:
+    """Who is meant, and the same with hands and feet where the frame has them."""
     people = people_in(frame, size)
     person = choose_person([each.keypoints for each in people], size, person_index=person_index)
-    hands = next((each.hands for each in people if each.keypoints is person.keypoints), None)
-    return person, hands
+    return person, next((each for each in people if each.keypoints is person.keypoints), None)
 
 
 def check_reach(

@@ -59,12 +59,11 @@ class WholePerson:
 
     Points are float32 rows (x, y, confidence) in pixels of the picture; confidence 0 means missing.
 
-    person: joints and hands. feet: [2, 2, 3], right and left, each heel and toe. mask: float32
-    [H, W], 0 to 1: how surely a pixel shows this person, clothes and hair included.
+    person: joints, hands and feet. mask: float32 [H, W], 0 to 1: how surely a pixel shows this
+    person, clothes and hair included.
     """
 
     person: Person
-    feet: NDArray[np.float32]
     mask: NDArray[np.float32]
 
 
@@ -104,11 +103,12 @@ class BlazePose:
             seen.append((points, region.side))
             rows = _with_confidence(points, landmarks, image.shape[:2])
             height, width = image.shape[:2]
-            hands = rows[np.array(HANDS)]
+            hands, feet = rows[np.array(HANDS)], rows[np.array(FEET)]
             people.append(
                 WholePerson(
-                    person=Person(keypoints=openpose_joints(rows), score=found.score, hands=hands),
-                    feet=rows[np.array(FEET)],
+                    person=Person(
+                        keypoints=openpose_joints(rows), score=found.score, hands=hands, feet=feet
+                    ),
                     mask=map_in_picture(sigmoid(mask[0, ..., 0]), region, height, width),
                 )
             )

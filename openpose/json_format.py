@@ -17,7 +17,7 @@ from typing import TypedDict, TypeGuard, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .hands import hand_points, hands_of
+from .extremities import feet_of, foot_points, hand_points, hands_of
 from .person import Person
 from .skeleton import BODY_25_JOINTS, BODY_25_ROWS, JOINTS, Joint
 
@@ -41,6 +41,7 @@ class FramePerson(TypedDict):
     face_keypoints_2d: list[float]
     hand_left_keypoints_2d: list[float]
     hand_right_keypoints_2d: list[float]
+    foot_keypoints_2d: list[float]
 
 
 class Frame(TypedDict):
@@ -63,6 +64,7 @@ def frame_of(people: Sequence[Person], *, height: int, width: int) -> Frame:
                 face_keypoints_2d=[],
                 hand_left_keypoints_2d=hand_points(_hand(person, 1)),
                 hand_right_keypoints_2d=hand_points(_hand(person, 0)),
+                foot_keypoints_2d=foot_points(person.feet),
             )
             for person in people
         ],
@@ -90,7 +92,7 @@ def people_of(frame: object, *, height: int, width: int) -> list[Person]:
         found = f"holds {keys}" if people is None else f"has {_described(people)} as `people`"
         raise ValueError(f"The frame of keypoints {found:.120}: {_FRAME}.")
     found = [
-        (points, hands_of(cast("Mapping[str, object]", person)))
+        (points, [each(cast("Mapping[str, object]", person)) for each in (hands_of, feet_of)])
         for index, person in enumerate(cast("Sequence[object]", people))
         if (points := _points_of(person, index)) is not None
     ]
@@ -98,11 +100,12 @@ def people_of(frame: object, *, height: int, width: int) -> list[Person]:
     scale = _scale_of(fields, bodies, height=height, width=width)
     for points in bodies:
         points[:, :2] *= scale
-    for _, hands in found:
-        if hands is not None:
-            hands[..., :2] *= scale
+    for _, extremities in found:
+        for each in extremities:
+            if each is not None:
+                each[..., :2] *= scale
     _drop_outliers(bodies, height=height, width=width)
-    return [_to_person(points, hands) for points, hands in found]
+    return [_to_person(points, *extremities) for points, extremities in found]
 
 
 def frames_of(pose: object) -> list[object]:
@@ -261,9 +264,13 @@ def _hand(person: Person, side: int) -> NDArray[np.float32] | None:
     return None if person.hands is None else person.hands[side]
 
 
-def _to_person(points: NDArray[np.float64], hands: NDArray[np.float32] | None) -> Person:
+def _to_person(
+    points: NDArray[np.float64],
+    hands: NDArray[np.float32] | None,
+    feet: NDArray[np.float32] | None,
+) -> Person:
     visible = points[:, 2] > 0
     keypoints = np.zeros((JOINTS, 3), dtype=np.float32)
     keypoints[visible] = points[visible]
     score = float(points[visible, 2].mean()) if visible.any() else 0.0
-    return Person(keypoints=keypoints, score=score, hands=hands)
+    return Person(keypoints=keypoints, score=score, hands=hands, feet=feet)

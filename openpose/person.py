@@ -1,4 +1,4 @@
-"""One person's 18 joints, and hands where the network knows them.
+"""One person's 18 joints, and hands and feet where the network knows them.
 
 A missing joint is said by its confidence, never guessed from its coordinates, so that a joint
 at the very edge of the picture counts.
@@ -19,7 +19,7 @@ class Person:
     keypoints: float32 [18,3], rows (x, y, confidence) in image pixels, OpenPose-18 order;
     confidence 0 means missing, and then x and y are 0. score: the evidence per joint. hands:
     float32 [2,3,3] or None, right and left, rows as in keypoints: the knuckles of index and little
-    finger and the thumb.
+    finger and the thumb. feet: float32 [2,2,3] or None, right and left, each heel and big toe.
     Raises ValueError where keypoints have another shape, are not finite or where a confidence
     is negative.
     """
@@ -27,6 +27,7 @@ class Person:
     keypoints: NDArray[np.float32]
     score: float
     hands: NDArray[np.float32] | None = None
+    feet: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.keypoints.shape != (JOINTS, 3):

@@ -6,9 +6,9 @@ Names are those of diffusers' pipelines where these have one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ootd_core.categories import Category
 from ootd_core.images.restoring import Restore
@@ -43,7 +43,7 @@ class TryOnOptions:
             ootd_core.sampling gives steps, scheduler and noise levels of a `Speed`.
         mask_mode: a `MaskMode` or its name: how the mask is drawn.
         mask_length: a `MaskLength` or its name: where the new garment ends; auto measures its
-            picture. Only for mode "auto" and a single garment.
+            picture. Only for mode "auto". Of an outfit a list, one for each garment.
         mask_sleeves: a `MaskSleeves` or its name: how far along the arms its sleeves go; the same.
             Bare arms beyond them stay as they are.
         mask_grow: pixels of the networks' picture by which the mask grows, or shrinks if negative.
@@ -67,8 +67,8 @@ class TryOnOptions:
     seed: int = 0
     scheduler: Scheduler = Scheduler.UNIPC
     mask_mode: MaskMode = MaskMode.AUTO
-    mask_length: MaskLength = MaskLength.AUTO
-    mask_sleeves: MaskSleeves = MaskSleeves.AUTO
+    mask_length: MaskLength | tuple[MaskLength, ...] = MaskLength.AUTO
+    mask_sleeves: MaskSleeves | tuple[MaskSleeves, ...] = MaskSleeves.AUTO
     mask_grow: int = 0
     feather: float = 2.0
     restore: Restore = Restore.NONE
@@ -87,8 +87,6 @@ class TryOnOptions:
             ("scheduler", Scheduler),
             ("noise_levels", NoiseLevels),
             ("mask_mode", MaskMode),
-            ("mask_length", MaskLength),
-            ("mask_sleeves", MaskSleeves),
             ("restore", Restore),
             ("garment_photo", GarmentPhoto),
             ("fit", FitChoice),
@@ -104,7 +102,15 @@ class TryOnOptions:
             scheduler=self.scheduler,
             noise_levels=self.noise_levels,
         )
-        check_by_hand(self.mask_mode, self.mask_length, self.mask_sleeves)
+        for name, kind in (("mask_length", MaskLength), ("mask_sleeves", MaskSleeves)):
+            value = getattr(self, name)
+            if isinstance(value, list | tuple):
+                each = cast("Sequence[str]", value)
+                object.__setattr__(self, name, tuple(_choice(name, one, kind) for one in each))
+            else:
+                object.__setattr__(self, name, _choice(name, value, kind))
+        for number in range(self._garments()):
+            check_by_hand(self.mask_mode, *self.reach(number))
         if abs(self.mask_grow) > MAX_GROW:
             raise ValueError(
                 f"mask_grow is {self.mask_grow}, but must lie in -{MAX_GROW} to {MAX_GROW}."
@@ -121,17 +127,44 @@ class TryOnOptions:
         if self.person_index < 0:
             raise ValueError(f"person_index is {self.person_index}, but counts from 0.")
 
+    def reach(self, garment: int = 0) -> tuple[MaskLength, MaskSleeves]:
+        """Length and sleeves of a garment of the outfit, counted from 0."""
+        length, sleeves = self.mask_length, self.mask_sleeves
+        return (
+            length if isinstance(length, MaskLength) else length[garment],
+            sleeves if isinstance(sleeves, MaskSleeves) else sleeves[garment],
+        )
+
+    def of_garment(self, garment: int) -> TryOnOptions:
+        """The same with the length and sleeves of one garment of the outfit."""
+        length, sleeves = self.reach(garment)
+        return replace(self, mask_length=length, mask_sleeves=sleeves)
+
     def check_outfit(self, categories: Sequence[Category]) -> None:
-        """Raises ValueError for a length or sleeves set for several garments, or for a category
-        that has none."""
+        """Raises ValueError for lengths or sleeves that are not one for each garment, or for a
+        category that has none."""
         for name in ("mask_length", "mask_sleeves"):
             value = getattr(self, name)
-            if len(categories) > 1 and value != "auto":
+            given = len(value) if isinstance(value, tuple) else 1
+            if given != len(categories) and value != "auto":
+                shown = ", ".join(value) if isinstance(value, tuple) else value
                 raise ValueError(
-                    f"{name} is '{value}', but the outfit has {len(categories)} garments: set it "
-                    "for a single one, or leave it at 'auto'."
+                    f"{name} is '{shown}', but the outfit has {len(categories)} garments: set one "
+                    "for each of them, or leave it at 'auto'."
                 )
-        check_by_hand(self.mask_mode, self.mask_length, self.mask_sleeves, categories[0])
+        for number, category in enumerate(categories):
+            check_by_hand(self.mask_mode, *self.reach(number), category)
+
+    def _garments(self) -> int:
+        """For how many garments length or sleeves are given."""
+        given = (self.mask_length, self.mask_sleeves)
+        counts = [len(value) for value in given if not isinstance(value, str)]
+        if 0 in counts or len(set(counts)) > 1:
+            raise ValueError(
+                f"mask_length and mask_sleeves are of {' and '.join(map(str, counts))} garments: "
+                "give one for each garment of the outfit."
+            )
+        return counts[0] if counts else 1
 
 
 WHOLE_NUMBERS = frozenset(

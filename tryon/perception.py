@@ -161,7 +161,7 @@ class PersonNetworks:
             SeenPerson(
                 keypoints=each.person.keypoints,
                 hands=each.person.hands,
-                feet=each.feet,
+                feet=each.person.feet,
                 mask=each.mask,
             )
             for each in self.blazepose(person)

@@ -57,7 +57,6 @@ from ootd_core.masks.agnostic import (
     AgnosticMask,
     MaskMode,
     agnostic_mask,
-    check_by_hand,
 )
 from ootd_core.masks.morphology import MASK_THRESHOLD, BoolMask, SoftMask
 from ootd_core.masks.person_region import person_region_mask
@@ -328,7 +327,7 @@ class TryOn:
                         repaint = binary_mask(fit_mask(painted, subject.fit))
                     else:
                         generated, label_map = self._see_mask(
-                            canvas, subject, picture, kind, options
+                            canvas, subject, picture, kind, options.of_garment(number)
                         )
                         repaint = generated.mask
                         warnings += [each for each in generated.warnings if each not in warnings]
@@ -384,7 +383,7 @@ class TryOn:
         options = replace(options, height=options.height or MASK_HEIGHT)
         category = as_category(category)
         check_category(self.variant, category)
-        check_by_hand(options.mask_mode, options.mask_length, options.mask_sleeves, category)
+        options.check_outfit([category])
         original, flat = as_image(person), None if garment is None else as_image(garment)
         joints = None if people is None else [keypoints_of(person) for person in people]
         seconds: dict[str, float] = {}
@@ -461,15 +460,17 @@ class TryOn:
         seen = self._find(canvas, subject.person)
         if seen is None or seen.mask is None:
             raise ValueError(NO_PERSON)
+        length, sleeves = options.reach()
         found = person_region_mask(
             seen.mask,
             subject.person.keypoints,
             category=category,
+            picture=canvas,
             hands=seen.hands,
             feet=seen.feet,
             garment=garment if options.mask_mode is MaskMode.AUTO else None,
-            length=options.mask_length,
-            sleeves=options.mask_sleeves,
+            length=length,
+            sleeves=sleeves,
             grow=options.mask_grow,
             bystanders=subject.person.bystanders,
         )
@@ -526,6 +527,7 @@ class TryOn:
         category: Category,
         options: TryOnOptions,
     ) -> AgnosticMask:
+        length, sleeves = options.reach()
         return agnostic_mask(
             label_map,
             subject.person.keypoints,
@@ -533,8 +535,8 @@ class TryOn:
             variant=self.variant,
             mode=options.mask_mode,
             garment=garment,
-            length=options.mask_length,
-            sleeves=options.mask_sleeves,
+            length=length,
+            sleeves=sleeves,
             grow=options.mask_grow,
             bystanders=subject.person.bystanders,
         )

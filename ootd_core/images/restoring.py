@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ..categories import Category
 from ..masks.labels import REPLACED, Label
 from ..masks.morphology import BoolMask, drop_specks, grow_mask
-from .fitting import expect_size
+from .fitting import expect_size, size_of
 
-DISTANCE = 12
+DISTANCE = 8
 """Pixels at a height of 512 that stay redrawn around clothes, old and new."""
 SPECK = 150
 """Area at a height of 512: smaller pieces are not worth a seam of their own."""
@@ -37,19 +37,22 @@ class Restore(StrEnum):
 
 
 def restored_region(
-    person: NDArray[np.uint8], result: NDArray[np.uint8], restore: Restore
+    person: NDArray[np.uint8],
+    result: NDArray[np.uint8],
+    restore: Restore,
+    distance: float = DISTANCE,
 ) -> BoolMask:
     """Where [H, W] the original is to come back, by the label maps [H, W] of person and result.
 
-    Both show the same there, and neither shows clothes nearer than `DISTANCE`. Raises ValueError
-    for label maps of two sizes.
+    Both show the same there, and neither shows clothes nearer than `distance`, in pixels at a
+    height of 512. Raises ValueError for label maps of two sizes.
     """
-    expect_size(result, *person.shape[:2], "result's label map")
+    expect_size(result, *size_of(person), "result's label map")
     if restore is Restore.NONE:
         return np.zeros(person.shape, dtype=np.bool_)
     labels = {Label.BACKGROUND} | (SKIN if restore is Restore.BACKGROUND_AND_SKIN else set())
     same = (person == result) & np.isin(person, list(labels))
     clothes = np.isin(person, list(CLOTHES)) | np.isin(result, list(CLOTHES))
     scale = person.shape[0] / 512
-    far = same & ~grow_mask(clothes, max(round(DISTANCE * scale), 1))
+    far = same & ~grow_mask(clothes, max(round(distance * scale), 1))
     return drop_specks(far, SPECK * scale**2)

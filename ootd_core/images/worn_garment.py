@@ -18,7 +18,7 @@ from ..masks.agnostic import MIN_PERSON_SHARE, one_person
 from ..masks.labels import HEAD, REPLACED, Label
 from ..masks.limbs import Skeleton
 from ..masks.morphology import BoolMask, drop_specks, feather_mask, fill_holes, grow_mask
-from .fitting import expect_size, prepare_garment
+from .fitting import expect_size, prepare_garment, size_of
 
 WORN: dict[Category, frozenset[Label]] = {
     Category.UPPER: frozenset({Label.UPPER_CLOTHES}),
@@ -62,7 +62,7 @@ def shows_a_person(label_map: NDArray[np.uint8], people: Sequence[NDArray[np.flo
         return False
     clothes = fill_holes(np.isin(label_map, list(REPLACED[Category.DRESS])))
     skin = np.isin(label_map, list(SKIN)) & ~clothes
-    return np.count_nonzero(skin) >= MIN_PERSON_SHARE * label_map.size
+    return int(np.count_nonzero(skin)) >= MIN_PERSON_SHARE * label_map.size
 
 
 def has_a_body(people: Sequence[NDArray[np.floating]]) -> bool:
@@ -109,7 +109,7 @@ def lay_worn_garment(
 
     Raises ValueError for a label map of another size, or as `worn_garment_mask` does.
     """
-    expect_size(label_map, *picture.shape[:2], "label map")
+    expect_size(label_map, *size_of(picture), "label map")
     garment = worn_garment_mask(label_map, category)
     hidden = fill_holes(garment) & ~garment & (label_map != Label.BACKGROUND)
     scale = picture.shape[0] / 512

@@ -25,7 +25,7 @@ from .agnostic import (
     theirs,
 )
 from .body_parts import BodyPart, BodyParts, body_parts
-from .limbs import HIPS, LEGS, SHOULDERS, Skeleton
+from .limbs import ARMS, HIPS, LEGS, SHOULDERS, Skeleton
 from .morphology import (
     MASK_THRESHOLD,
     BoolMask,
@@ -34,6 +34,7 @@ from .morphology import (
     fill_holes,
     grow_beside,
     grow_mask,
+    pieces_of,
 )
 from .new_garment import MaskLength, MaskSleeves, NewGarment, lay_new_garment
 
@@ -45,6 +46,10 @@ HEM = 0.3
 """How far below the hips an upper garment ends, in breadths of the shoulders."""
 WAIST = 0.38
 """How far above the hips a lower garment begins, in lengths of the torso."""
+OTHER_COLOUR = 22.0
+"""CIE 1976 difference from which cloth beside an arm is not the arm: shadows differ by less."""
+COLOUR_BLUR = 1.5
+CLOTH_SPECK = 40
 SEATED = 0.55
 """Thighs that reach less far down than this share of the torso are those of somebody who sits."""
 
@@ -60,6 +65,7 @@ def person_region_mask(
     keypoints: NDArray[np.floating] | None,
     *,
     category: Category,
+    picture: NDArray[np.uint8] | None = None,
     hands: NDArray[np.floating] | None = None,
     feet: NDArray[np.floating] | None = None,
     garment: NDArray[np.uint8] | None = None,
@@ -74,6 +80,7 @@ def person_region_mask(
     Args:
         person: bool or float [H, W] in [0, 1]: where the person is, clothes and hair included.
         keypoints: [18, 3], x and y in pixels of the mask, confidence (0 is missing).
+        picture: uint8 RGB [H, W, 3]: tells trousers and skirts from the arms that hang beside them.
         hands: [2, N, 3], right and left: knuckles of index and little finger first (x, y,
             confidence). They say where the hands are; else the forearms' directions do.
         feet: [2, 2, 3], right and left: heel and toe; else the shins' directions tell.
@@ -95,6 +102,11 @@ def person_region_mask(
             f"The region to keep is {list(keep_mask.shape)} (height, width) but the person mask is "
             f"{list(shape)}: they must have the same size."
         )
+    if picture is not None and picture.shape[:2] != shape:
+        raise ValueError(
+            f"The picture is {list(picture.shape[:2])} (height, width) but the person mask is "
+            f"{list(shape)}: they must have the same size."
+        )
     skeleton = Skeleton.of(keypoints, *shape)
     if not skeleton.known.any():
         raise ValueError(NO_PERSON)
@@ -108,7 +120,11 @@ def person_region_mask(
         )
     body = body_parts(own, skeleton, hands=hands, feet=feet)
     kept = body.of(*KEPT_PARTS[category])
-    region = _covered(body, category) & ~kept
+    region = _covered(body, category)
+    if category is Category.LOWER and picture is not None:
+        cloth = _cloth_beside_arms(body, skeleton, picture)
+        kept, region = kept & ~cloth, region | cloth
+    region &= ~kept
     if category is not Category.UPPER:
         legs = region & body.of(BodyPart.LEG) & (body.below_hips() > 0)
         region |= _between(legs) & ~kept
@@ -147,6 +163,41 @@ def _covered(body: BodyParts, category: Category) -> BoolMask:
             return trunk & (below >= -WAIST * body.torso)
         case Category.DRESS:
             return trunk | body.of(BodyPart.ARM)
+
+
+def _cloth_beside_arms(body: BodyParts, skeleton: Skeleton, picture: NDArray[np.uint8]) -> BoolMask:
+    """What of the arms [H, W] below the waist has another colour than the arm at its bone."""
+    import cv2
+
+    size = body.parts.shape
+    colours = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    blur = max(COLOUR_BLUR * skeleton.scale, 0.5)
+    colours = np.asarray(cv2.GaussianBlur(colours, (0, 0), blur), np.float32)
+    arms = body.of(BodyPart.ARM)
+    bones = np.ones(size, np.uint8)
+    for _, elbow, wrist in ARMS.values():
+        if skeleton.known[elbow] and skeleton.known[wrist]:
+            line = np.round(skeleton.points[[elbow, wrist]]).astype(np.int32)
+            cv2.polylines(bones, [line], False, 0)
+    bones[~arms] = 1
+    if bones.all():
+        return np.zeros(size, np.bool_)
+    _, numbers = cv2.distanceTransformWithLabels(
+        bones, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.asarray(numbers, np.int64)
+    of_bone = np.zeros((int(nearest.max()) + 1, 3), np.float32)
+    of_bone[nearest[bones == 0]] = colours[bones == 0]
+    other = np.linalg.norm(colours - of_bone[nearest], axis=2) > OTHER_COLOUR
+    below_waist = body.below_hips() >= -WAIST * body.torso
+    # What lies on the arm's outer side is ground that the person mask takes along.
+    pieces, sizes = pieces_of(arms & below_waist & other)
+    trunk = grow_mask(body.of(BodyPart.TORSO, BodyPart.LEG), 1)
+    beside = np.zeros(len(sizes) + 1, np.bool_)
+    beside[pieces[trunk]] = True
+    beside[0] = False
+    beside[1:] &= sizes >= CLOTH_SPECK * skeleton.scale**2
+    return beside[pieces]
 
 
 def _between(legs: BoolMask) -> BoolMask:

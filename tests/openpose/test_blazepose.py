@@ -76,10 +76,11 @@ def test_a_person_comes_back_in_pixels_of_the_picture() -> None:
     x, y, confidence = person.person.keypoints[Joint.NOSE]
     assert x == pytest.approx(300 + (100 - 128) * scale, abs=1)
     assert y == pytest.approx(400, abs=1) and confidence == pytest.approx(1, abs=1e-3)
-    hands = person.person.hands
-    assert hands is not None and hands.shape == (2, 3, 3) and person.feet.shape == (2, 2, 3)
+    hands, feet = person.person.hands, person.person.feet
+    assert hands is not None and hands.shape == (2, 3, 3)
+    assert feet is not None and feet.shape == (2, 2, 3)
     for side in (0, 1):
-        for points, rows in ((hands[side], HANDS[side]), (person.feet[side], FEET[side])):
+        for points, rows in ((hands[side], HANDS[side]), (feet[side], FEET[side])):
             np.testing.assert_allclose(points[:, 0] - x, np.array(rows) * scale, atol=1e-2)
     assert person.mask.shape == (800, 600)
     rows, columns = (np.flatnonzero((person.mask > 0.5).any(axis=axis)) for axis in (1, 0))

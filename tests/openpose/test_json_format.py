@@ -59,6 +59,42 @@ def test_hands_go_through_a_file_and_from_canvas_to_picture(tmp_path: Path) -> N
     np.testing.assert_allclose(found.hands[1], hands[1] * (2, 2, 1), rtol=1e-6)
 
 
+def test_feet_go_through_a_file_and_from_canvas_to_picture(tmp_path: Path) -> None:
+    """In the order of ComfyUI's SDPose: left big toe, small toe, heel, right ones."""
+    feet = np.zeros((2, 2, 3), np.float32)
+    feet[0] = [(10, 300, 0.9), (20, 310, 0.8)]  # the right heel and big toe
+    feet[1, 0] = (50, 300, 0.7)
+    person = Person(keypoints=standing().keypoints, score=0.5, feet=feet)
+    frame = frame_of([person], height=400, width=300)
+    written = frame["people"][0]["foot_keypoints_2d"]
+    assert len(written) == 18 and written[15:17] == [10, 300] and written[9:11] == [20, 310]
+    assert written[6:8] == [50, 300] and written[2] == 0
+    path = tmp_path / "people.json"
+    save_people(path, [person], height=400, width=300)
+    (found,) = load_people(path, height=800, width=600)
+    assert found.feet is not None and not found.feet[1, 1].any()
+    np.testing.assert_allclose(found.feet, feet * (2, 2, 1), rtol=1e-6)
+    assert frame_of([standing()], height=400, width=300)["people"][0]["foot_keypoints_2d"] == []
+
+
+def test_bodies_of_25_points_have_feet() -> None:
+    points = np.zeros((25, 3))
+    points[:19] = (40, 60, 1)
+    points[24], points[22], points[21] = (1, 9, 1), (3, 9, 1), (7, 9, 1)
+    frame = {"people": [{"pose_keypoints_2d": points.ravel().tolist()}]}
+    (person,) = people_of(frame, height=100, width=100)
+    assert person.feet is not None
+    np.testing.assert_allclose(person.feet[:, :, 0], [[1, 3], [7, 0]])
+
+
+@pytest.mark.parametrize("foot", [None, [], [1.0] * 15, ["x"] * 18, [0] * 18, "foot"])
+def test_what_is_no_foot_is_passed_over(foot: object) -> None:
+    frame: dict[str, Any] = dict(frame_of([standing()], height=400, width=300))
+    frame["people"][0] |= {"foot_keypoints_2d": foot}
+    (person,) = people_of(frame, height=400, width=300)
+    assert person.feet is None
+
+
 @pytest.mark.parametrize("hand", [None, [], [1.0] * 60, ["x"] * 63, [0] * 63, "hand"])
 def test_what_is_no_hand_is_passed_over(hand: object) -> None:
     frame = frame_with(standing().keypoints.ravel().tolist())

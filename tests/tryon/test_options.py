@@ -10,6 +10,7 @@ from ootd_core.categories import Category
 from ootd_core.datasets.dressing import DressSettings
 from ootd_core.latents import Repaint
 from ootd_core.masks.agnostic import MaskMode
+from ootd_core.masks.new_garment import MaskLength
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import NoiseLevels, Scheduler
 from tryon import TryOnOptions
@@ -86,6 +87,30 @@ def test_defaults_are_the_published_ones_everywhere() -> None:
     assert options.mask_grow == DressSettings().grow == 0
     assert options.feather == DressSettings().feather == 2.0
     assert (options.fit, options.height, options.person_index) == (FitChoice.AUTO, None, 0)
+
+
+def test_each_garment_of_an_outfit_has_its_own_length_and_sleeves() -> None:
+    both = [Category.UPPER, Category.LOWER]
+    options = TryOnOptions(
+        mask_length=["hip", "ankle"],  # type: ignore[arg-type]
+        mask_sleeves=("long", "auto"),  # type: ignore[arg-type]
+    )
+    options.check_outfit(both)
+    assert [options.reach(number) for number in (0, 1)] == [("hip", "long"), ("ankle", "auto")]
+    assert options.of_garment(1) == TryOnOptions(mask_length=MaskLength.ANKLE)
+    assert TryOnOptions(mask_length=MaskLength.KNEE).reach() == ("knee", "auto")
+    with pytest.raises(ValueError, match="category 'lower' has none"):
+        options.check_outfit([Category.LOWER, Category.UPPER])
+    with pytest.raises(ValueError, match="mask_length is 'hip, ankle', but the outfit has 1 garm"):
+        options.check_outfit(both[:1])
+    for wrong, said in (
+        ({"mask_length": ["hip"], "mask_sleeves": ["long", "auto"]}, "of 1 and 2 garments"),
+        ({"mask_length": []}, "of 0 garments"),
+        ({"mask_length": ["hip", "floor"]}, "mask_length is 'floor'"),
+        ({"mask_length": ["auto", "hip"], "mask_mode": "robust"}, "'robust' does not look"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            TryOnOptions(**wrong)  # type: ignore[arg-type]
 
 
 def test_the_limits_themselves_are_fine() -> None:

@@ -16,6 +16,7 @@ from ootd_core.checkpoints.lora import attention_layers
 from ootd_core.datasets.dolls import PaperDolls
 from ootd_core.images.files import load_image
 from ootd_core.images.fitting import prepare_garment
+from ootd_core.masks.new_garment import MaskLength
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import NoiseLevels, Scheduler
 from openpose import Joint
@@ -93,6 +94,23 @@ def test_an_outfit_is_put_on_piece_by_piece(mini: TryOn) -> None:
     assert result.images[0].tobytes() == lower.images[0].tobytes()
     both = np.maximum(np.asarray(upper.mask), np.asarray(lower.mask))
     assert np.array_equal(np.asarray(result.mask), both)
+
+
+def test_each_garment_of_an_outfit_is_masked_by_its_own_length(mini: TryOn) -> None:
+    def mask(garment: Path, category: str, length: MaskLength) -> np.ndarray:
+        options = TryOnOptions(mask_length=length)
+        return next(mini.dressing(PERSON, garment, category, options=options)).mask
+
+    lengths = (MaskLength.HIP, MaskLength.KNEE)
+    outfit = [(GARMENT, "upper"), (SKIRT, "lower")]
+    dressing = mini.dressing(PERSON, outfit, options=TryOnOptions(mask_length=lengths))
+    first = next(dressing)
+    second = dressing.send(first.person[None])
+    assert isinstance(second, TryOnRequest)
+    for asked, (garment, category), length in zip((first, second), outfit, lengths, strict=True):
+        assert np.array_equal(asked.mask, mask(garment, category, length))
+        other = next(each for each in lengths if each is not length)
+        assert not np.array_equal(asked.mask, mask(garment, category, other))
 
 
 def test_the_bystander_who_comes_first_stays(mini: TryOn) -> None:
@@ -197,6 +215,11 @@ def test_the_garment_and_what_is_set_by_hand_reach_the_mask(mini: TryOn) -> None
             (PERSON, [(GARMENT, "upper"), (SKIRT, "lower")]),
             {"mask_length": "knee"},
             "mask_length is 'knee', but the outfit has 2 garments",
+        ),
+        (
+            (PERSON, GARMENT, "upper"),
+            {"mask_length": ("knee", "hip")},
+            "mask_length is 'knee, hip', but the outfit has 1 garments",
         ),
     ],
 )

@@ -43,11 +43,9 @@ def test_a_person_gets_masks_that_spare_face_hands_feet_and_ground(
 
 
 def check(found: WholePerson, category: Category, scale: float) -> None:
-    joints, hands = found.person.keypoints, found.person.hands
-    assert hands is not None
-    mask = person_region_mask(
-        found.mask, joints, category=category, hands=hands, feet=found.feet
-    ).mask
+    joints, hands, feet = found.person.keypoints, found.person.hands, found.person.feet
+    assert hands is not None and feet is not None
+    mask = person_region_mask(found.mask, joints, category=category, hands=hands, feet=feet).mask
     ground = ~grow_mask(found.mask >= 0.5, round(6 * scale))
     rows, columns = np.nonzero(mask & ground)
     if category is Category.UPPER:
@@ -61,7 +59,7 @@ def check(found: WholePerson, category: Category, scale: float) -> None:
     for hand in hands:
         fingers = hand[:2][hand[:2, 2] > 0]
         assert not any(at(mask, point) for point in fingers), (category, fingers)
-    for toe in found.feet[:, 1]:
+    for toe in feet[:, 1]:
         assert toe[2] == 0 or not at(mask, toe)
     chest = joints[[Joint.RIGHT_SHOULDER, Joint.LEFT_SHOULDER], :2].mean(axis=0)
     hips = joints[[Joint.RIGHT_HIP, Joint.LEFT_HIP], :2].mean(axis=0)

@@ -88,6 +88,30 @@ def test_garments_and_what_stays_on_the_drawn_person() -> None:
     assert upper[hands].mean() < 0.35 and lower[hands].mean() < 0.02
 
 
+def test_colour_tells_trousers_from_the_arm_that_hangs_beside_them() -> None:
+    person = outline()
+    strip = np.zeros_like(person)
+    strip[225:275, 122:160] = True  # baggy trousers reach the forearm
+    arm = np.isin(label_map(sleeves=False), [Label.LEFT_ARM, Label.RIGHT_ARM])
+    person |= strip
+    picture = np.full((*person.shape, 3), 230, np.uint8)
+    picture[person] = (40, 50, 90)
+    picture[arm] = (200, 160, 130)
+
+    def lower(**options: object) -> NDArray[np.bool_]:
+        return person_region_mask(person, keypoints(), category=Category.LOWER, **options).mask  # type: ignore
+
+    blind, seeing = lower(), lower(picture=picture)
+    cloth = strip & ~grow_mask(arm, 3)
+    assert seeing[cloth].mean() > 0.99 > 0.95 > blind[cloth].mean()
+    assert seeing[arm].mean() < blind[arm].mean() + 0.03 and not (blind & ~seeing).any()
+    assert covers(seeing, RIGHT_HAND, LEFT_HAND, WALL) == [False] * 3
+    plain = np.full_like(picture, 128)
+    assert np.array_equal(lower(picture=plain), blind), "one colour tells nothing"
+    with pytest.raises(ValueError, match=r"The picture is .* but the person mask is"):
+        lower(picture=picture[::2])
+
+
 def test_knuckles_say_where_the_hand_is() -> None:
     """A hand that is bent inwards, over the hip: without its points it would be covered."""
     person = outline()

@@ -178,7 +178,7 @@ def main(
     if target.type == "cuda" if whole is None else whole:
         networks = whole_run.make_networks(layout, target, precision)
         for size in wanted:
-            print(whole_run.compare(networks, size, repeats).table(), flush=True)
+            print(whole_run.compare(networks, size, repeats, layout=layout).table(), flush=True)
 
 
 if __name__ == "__main__":

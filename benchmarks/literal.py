@@ -53,9 +53,14 @@ def _keep_person(
 
 def read_garment(networks: Networks, request: TryOnRequest, prompt: Tensor) -> list[Tensor]:
     """The tokens that enter each transformer block: [2 * samples, tokens, channels]."""
-    samples, unet = request.num_images_per_prompt, networks.outfitting_unet
-    latents = encode(networks.vae, to_tensor(request.garment)).repeat(samples, 1, 1, 1)
+    latents = encode(networks.vae, to_tensor(request.garment))
+    latents = latents.repeat(request.num_images_per_prompt, 1, 1, 1)
     both = torch.cat([latents, torch.zeros_like(latents)])
+    return record(networks.outfitting_unet, both, prompt)
+
+
+def record(unet: UNet2DConditionModel, latents: Tensor, prompt: Tensor) -> list[Tensor]:
+    """What enters each transformer block, of a pass that goes to its end."""
     features: list[Tensor] = []
 
     def keep(_block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -63,7 +68,7 @@ def read_garment(networks: Networks, request: TryOnRequest, prompt: Tensor) -> l
 
     hooks = [block.register_forward_pre_hook(keep) for block in transformer_blocks(unet)]
     try:
-        unet(both, 0, encoder_hidden_states=prompt.to(unet.dtype).repeat(len(both), 1, 1))
+        unet(latents, 0, encoder_hidden_states=prompt.to(unet.dtype).repeat(len(latents), 1, 1))
     finally:
         for hook in hooks:
             hook.remove()

@@ -1,6 +1,7 @@
 """The machine that a benchmark runs on: its name, its clock's trap, and what suits its device."""
 
 import platform
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +59,13 @@ def parse_sizes(text: str) -> list[tuple[int, int]]:
             raise typer.BadParameter(f"{word!r}: both must be multiples of {SIZE_MULTIPLE}.")
         sizes.append((height, width))
     return sizes
+
+
+def seconds(device: torch.device) -> float:
+    """A clock for stages: of the wall, once a GPU has finished; a CPU's counts what this process
+    computed, all threads together, so that other programs do not."""
+    wait_for(device)
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -5,12 +5,11 @@
 Networks of random weights in the published layout, or those of a model folder (--model), for which
 parsing and pose are measured, too; the two sides share these. Both sides run in turn in one
 process, first ours, on the very same networks and inputs. The literal side is `benchmarks.literal`.
-FLOPs are torch's count (2 for a multiply-add). Peak memory includes the weights: what torch
-allocated on CUDA, what the process held on Linux's CPUs.
+FLOPs are torch's count (2 for a multiply-add). Seconds are processor-seconds on a CPU. Peak memory
+includes the weights: what torch allocated on CUDA, what the process held on Linux's CPUs.
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,10 @@ from benchmarks import literal, machine, random_networks
 from benchmarks.random_networks import LabelTokens, NetworkLayout
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.conditioning import TEXT_TOKENS
+from ootd_core.fusion import Fusion, KeysAndValues, prepare, record
 from ootd_core.images.tensors import to_images
-from ootd_core.latents import decode
+from ootd_core.latents import SCALE, decode
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from tryon.perception import PersonNetworks
@@ -46,24 +47,19 @@ class Stages:
     """Measures stages one after the other, by their names, over several runs."""
 
     device: torch.device
-    counting: bool = False
+    recording: bool = True
     flops: dict[str, int] = field(default_factory=dict[str, int])
     seconds: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     memory: dict[str, int] = field(default_factory=dict[str, int])
     """Bytes; empty where the device keeps no count."""
 
     def run(self, name: str, stage: Callable[[], Result]) -> Result:
-        if self.counting:
-            with FlopCounterMode(display=False) as counter:
-                result = stage()
-            self.flops[name] = counter.get_total_flops()
-            return result
-        machine.wait_for(self.device)
+        if not self.recording:
+            return stage()
         machine.reset_peak_memory(self.device)
-        start = time.perf_counter()
+        start = machine.seconds(self.device)
         result = stage()
-        machine.wait_for(self.device)
-        self.seconds.setdefault(name, []).append(time.perf_counter() - start)
+        self.seconds.setdefault(name, []).append(machine.seconds(self.device) - start)
         peak = machine.peak_memory(self.device)
         if peak is not None:
             self.memory[name] = max(peak, self.memory.get(name, 0))
@@ -192,8 +188,10 @@ def compare(
     samples: int = 1,
     warm_up: bool = True,
     person_networks: PersonNetworks | None = None,
+    layout: NetworkLayout | None = None,
 ) -> Comparison:
-    """Runs both sides in turn. warm_up: a run of each first, in which FLOPs are counted."""
+    """Runs both sides in turn. warm_up: a run of each before, whose times are not taken. layout:
+    of random networks, whose FLOPs are then counted."""
     pipeline, request = TryOnPipeline(networks), make_request(*size, steps, samples)
     see = None
     if person_networks is not None:
@@ -204,11 +202,14 @@ def compare(
 
         see = look
     sides = [(run_ours, Stages(networks.device)), (run_literal, Stages(networks.device))]
+    if layout is not None:
+        for (_, stages), flops in zip(sides, count(layout, size, steps, samples), strict=True):
+            stages.flops |= flops
     pictures: list[np.ndarray] = []
     for number in range(max(1, repeats) + warm_up):
         pictures = []
         for run, stages in sides:
-            stages.counting = warm_up and number == 0
+            stages.recording = not (warm_up and number == 0)
             pictures.append(run(pipeline, request, stages, see))
     one, other = (each.astype(int) for each in pictures)
     (_, ours), (_, theirs) = sides
@@ -216,6 +217,55 @@ def compare(
     return Comparison(
         title=title, ours=ours, literal=theirs, difference=int(np.abs(one - other).max())
     )
+
+
+def count(
+    layout: NetworkLayout, size: tuple[int, int], steps: int, samples: int
+) -> tuple[dict[str, int], dict[str, int]]:
+    """FLOPs of each stage, ours and literal: on the meta device, hence in no time."""
+    meta = torch.device("meta")
+    with meta:
+        networks = make_networks(layout, meta, torch.float32)
+        picture = torch.empty(1, 3, *size)
+        latents = torch.empty(1, 4, size[0] // SCALE, size[1] // SCALE)
+        tokens = torch.zeros(1, TEXT_TOKENS[networks.variant], dtype=torch.long)
+        small = torch.empty(1, 3, 224, 224)
+        prompt = torch.empty(1, 2, layout.text_width)
+    vae, outfitting, tryon = networks.vae, networks.outfitting_unet, networks.tryon_unet
+    garment = torch.cat([latents, latents])
+    many = garment.repeat(samples, 1, 1, 1)
+
+    def step() -> None:
+        inputs = torch.cat([many, many], dim=1)
+        tryon(inputs, 0, encoder_hidden_states=prompt.expand(len(inputs), -1, -1))
+
+    encode = _counted(lambda: vae.encode(picture))[0]
+    decoding = _counted(lambda: vae.decode(latents))[0]  # pyright: ignore[reportArgumentType]
+    shared = {
+        "prompt": _counted(lambda: networks.text_encoder(tokens))[0]
+        + _counted(lambda: networks.image_encoder(small))[0],
+        "person": 2 * encode,
+        "decode": samples * decoding,
+    }
+
+    def read() -> list[KeysAndValues]:
+        return prepare(tryon, record(outfitting, garment, prompt.expand(2, -1, -1)))
+
+    reading, kept = _counted(read)
+    with Fusion(tryon) as fusion:
+        fusion.set(kept)
+        stepping = _counted(step)[0]
+    ours = {**shared, "garment": encode + reading, "denoise": steps * stepping}
+    reading, features = _counted(lambda: literal.record(outfitting, many, prompt))
+    with literal.literal_fusion(tryon, features):
+        stepping = _counted(step)[0]
+    return ours, {**shared, "garment": encode + reading, "denoise": steps * stepping}
+
+
+def _counted(act: Callable[[], Result]) -> tuple[int, Result]:
+    with FlopCounterMode(display=False) as counter:
+        result = act()
+    return counter.get_total_flops(), result
 
 
 @torch.inference_mode()
@@ -231,7 +281,7 @@ def main(
     samples: Annotated[int, typer.Option(min=1)] = 1,
     repeats: Annotated[int, typer.Option(min=1, help="timed runs of each side")] = 3,
     warm_up: Annotated[
-        bool, typer.Option(help="a run of each before, in which FLOPs are counted")
+        bool, typer.Option(help="a run of each before, whose times are not taken")
     ] = True,
     tiny: Annotated[bool, typer.Option(help="small networks, to see that all runs")] = False,
     model: Annotated[Path | None, typer.Option(help="a full-body model folder, instead")] = None,
@@ -240,7 +290,7 @@ def main(
     target = torch.device(device)
     precision = machine.choose_dtype(target, dtype)
     print(f"{machine.describe(target)}, {str(precision).removeprefix('torch.')}", flush=True)
-    seeing = None
+    seeing = layout = None
     if model is None:
         layout = random_networks.TINY if tiny else random_networks.FULL
         networks = make_networks(layout, target, precision)
@@ -256,6 +306,7 @@ def main(
             samples=samples,
             warm_up=warm_up,
             person_networks=seeing,
+            layout=layout,
         )
         print(result.table(), flush=True)
 

@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from cli.options import SpeedOption, StepsOption
 from cli.progress import Progress
 from ootd_core.categories import Category
 from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
@@ -18,6 +19,7 @@ from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ootd_core.checkpoints.networks import DTYPES, choose_device
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import check_targets, load_image, save_image
+from ootd_core.sampling import Speed, sampling_of
 from tryon import TryOn, TryOnOptions
 
 Picture = NDArray[np.uint8]
@@ -39,7 +41,8 @@ class DemoSample:
 
 def demo_command(
     out: Annotated[Path, typer.Option(help="where the contact sheet goes")] = DEMO_RESULT,
-    steps: Annotated[int, typer.Option(min=1)] = 20,
+    speed: SpeedOption = Speed.FAST,
+    steps: StepsOption = None,
     guidance: float = 2.0,
     seed: int = 0,
     device: str = "auto",
@@ -48,7 +51,7 @@ def demo_command(
     check_targets([out])
     device = choose_device(device)
     tryon = TryOn.from_pretrained().to(device, DTYPES[choose_dtype(AUTO, device)])
-    options = TryOnOptions(num_inference_steps=steps, guidance_scale=guidance, seed=seed)
+    options = TryOnOptions(**sampling_of(speed, steps), guidance_scale=guidance, seed=seed)
     lines: list[list[Picture]] = []
     seconds: dict[str, float] = {}
     samples = load_samples(DEMO_SAMPLES)

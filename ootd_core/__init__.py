@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .masks.agnostic import MaskMode, agnostic_mask
     from .pipeline import TryOnPipeline
     from .request import TryOnRequest
-    from .sampling import Scheduler, denoise
+    from .sampling import Scheduler, Speed, denoise, sampling_of
 
 __all__ = [
     "Category",
@@ -40,6 +40,7 @@ __all__ = [
     "MaskMode",
     "Networks",
     "Scheduler",
+    "Speed",
     "TryOnPipeline",
     "TryOnRequest",
     "Variant",
@@ -50,6 +51,7 @@ __all__ = [
     "prepare",
     "read_mask",
     "record",
+    "sampling_of",
 ]
 
 _MODULES = {
@@ -58,6 +60,7 @@ _MODULES = {
     "MaskMode": "masks.agnostic",
     "Networks": "checkpoints.networks",
     "Scheduler": "sampling",
+    "Speed": "sampling",
     "TryOnPipeline": "pipeline",
     "TryOnRequest": "request",
     "Variant": "categories",
@@ -68,6 +71,7 @@ _MODULES = {
     "load_networks": "checkpoints.networks",
     "prepare": "fusion",
     "record": "fusion",
+    "sampling_of": "sampling",
 }
 
 

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import machine, whole_run
 from benchmarks.random_networks import TINY
+from ootd_core.pipeline import TryOnPipeline
 
 STAGES = ["prompt", "garment", "person", "denoise", "decode", "total"]
 
@@ -13,7 +16,7 @@ STAGES = ["prompt", "garment", "person", "denoise", "decode", "total"]
 def result() -> whole_run.Comparison:
     networks = whole_run.make_networks(TINY, torch.device("cpu"), torch.float32)
     with torch.inference_mode():
-        return whole_run.compare(networks, (64, 64), 1, steps=2, samples=2)
+        return whole_run.compare(networks, (64, 64), 1, steps=2, samples=2, layout=TINY)
 
 
 def test_both_sides_make_the_same_pictures(result: whole_run.Comparison) -> None:
@@ -35,6 +38,18 @@ def test_ours_leaves_out_what_the_other_computes_for_nothing(result: whole_run.C
     assert all(ours[name] == literal[name] for name in ("prompt", "person", "decode"))
     assert ours["garment"] < literal["garment"]
     assert ours["denoise"] < literal["denoise"]
+
+
+def test_what_is_counted_without_computing_is_what_is_computed(
+    result: whole_run.Comparison,
+) -> None:
+    networks = whole_run.make_networks(TINY, torch.device("cpu"), torch.float32)
+    pipeline, request = TryOnPipeline(networks), whole_run.make_request(64, 64, 2, 2)
+    # torch does not count the fused kernels of a CPU's attention.
+    kernel = sdpa_kernel(SDPBackend.MATH)
+    with kernel, FlopCounterMode(display=False) as counter, torch.inference_mode():
+        pipeline(request)
+    assert sum(result.ours.flops.values()) == counter.get_total_flops()
 
 
 def test_the_table_names_sides_and_stages(result: whole_run.Comparison) -> None:

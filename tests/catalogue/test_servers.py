@@ -316,6 +316,29 @@ def test_a_server_whose_disk_is_full_is_waited_for(
     assert f"The disk of {full.address} is full" in caplog.text
 
 
+def test_the_only_server_with_a_full_disk_goes_on_when_there_is_room(catalogue: Catalogue) -> None:
+    with stub_servers(1, disk_full=True) as (stub,):
+
+        def make_room() -> None:
+            until(lambda: len(stub.history) > 3)
+            stub.disk_full = False
+
+        making = threading.Thread(target=make_room)
+        making.start()
+        assert catalogue.run([stub]).done == 12
+        making.join()
+        catalogue.check()
+
+
+def test_a_row_that_ends_every_server_fails(catalogue: Catalogue) -> None:
+    with stub_servers(2, poison=11) as stubs:
+        summary = catalogue.run(stubs)
+        assert (summary.done, summary.failed) == (11, 1)
+        catalogue.check("p1g1")
+    (failed,) = [line for line in catalogue.lines() if line["state"] == "failed"]
+    assert failed["error"].startswith("3 times this row came to nothing on a server")
+
+
 def test_a_workflow_that_all_reject_ends_the_run(
     catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:

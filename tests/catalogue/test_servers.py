@@ -383,14 +383,14 @@ def test_a_server_is_asked_whether_the_row_or_the_workflow_is_at_fault(
     catalogue: Catalogue,
 ) -> None:
     """Of a node's own check it cannot be told, when the very first row meets it."""
-    rows = catalogue.rows()
+    rows = catalogue.rows()[:3]
     clothes = ((rows[0].garments[0][0], "dress"),)
     rows[0] = replace(rows[0], garments=clothes)  # pyright: ignore[reportArgumentType]
-    with stub_servers(1, categories=("upper",)) as (stub,):
+    with stub_servers(1, categories=("upper",), seconds=1.0, steps=50) as (stub,):
         summary = catalogue.run([stub], rows=rows)
-        assert (summary.done, summary.failed) == (11, 1)
+        assert (summary.done, summary.failed) == (2, 1)
         until(lambda: not stub.pending and stub.running is None)
-        assert len(stub.done) == 11, "what it was asked with was taken back"
+        assert len(stub.done) == 2, "what it was asked with was taken back"
     (failed,) = [line for line in catalogue.lines() if line["state"] == "failed"]
     assert "category is 'dress'." in failed["error"]
 
@@ -402,7 +402,7 @@ def test_rows_that_all_fail_end_the_run_soon(catalogue: Catalogue) -> None:
         with pytest.raises(ValueError, match="The first 10 rows that went to servers all failed"):
             catalogue.run([stub], rows=rows)
         assert stub.asked["/prompt"] <= 12
-    assert len(catalogue.lines()) == 10
+    assert 10 <= len(catalogue.lines()) <= 11, "two are under way at a time"
 
 
 def test_pictures_that_were_removed_go_up_again(catalogue: Catalogue) -> None:

@@ -29,7 +29,7 @@ from catalogue.comfyui_client import (
 )
 from catalogue.engine import RowTask
 from catalogue.exchange import (
-    Trouble,
+    PromptTrouble,
     content_at,
     failure_of,
     picture_from,
@@ -306,13 +306,13 @@ class ServerRows:
         failure = failure_of(entry)
         if failure is None:
             return
-        if failure.trouble is Trouble.DISK_FULL:
+        if failure.trouble is PromptTrouble.DISK_FULL:
             del server.left[task.key]  # it ended so, and would end so again
             raise ServerAwayError(f"The disk of {server.name} is full: {failure.sentence}")
-        if failure.trouble is Trouble.INTERRUPTED:
+        if failure.trouble is PromptTrouble.INTERRUPTED:
             self._lose(server, task)
             raise TryAgainError
-        if failure.trouble is Trouble.OUT_OF_MEMORY:
+        if failure.trouble is PromptTrouble.OUT_OF_MEMORY:
             await server.client.free()
             self._out_of_memory[task.key] = self._out_of_memory.get(task.key, 0) + 1
             if self._out_of_memory[task.key] < MOST_OUT_OF_MEMORY:

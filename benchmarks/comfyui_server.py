@@ -126,7 +126,7 @@ def comfyui_server(
         link = folder / "custom_nodes" / name
         if not link.exists():
             link.symlink_to(pack, target_is_directory=True)
-    port = port or _free_port()
+    port = port or free_port()
     command = [
         *(str(python), "-s", str(comfyui / "main.py")),
         *("--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch"),
@@ -163,7 +163,8 @@ def _wait_until_it_answers(server: ComfyUIServer) -> None:
     raise RuntimeError(f"ComfyUI did not answer within {START_SECONDS} s:\n{server.log[-3000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -155,7 +155,7 @@ class ComfyUIClient:
         self.version: tuple[int, ...] | None = None
         self._address = address
         self._answer_seconds = answer_seconds
-        self._tls = _tls(ca_file)
+        self._tls = tls_context(ca_file)
         self._session: Any = None
 
     async def __aenter__(self) -> ComfyUIClient:
@@ -395,7 +395,11 @@ def _rejected(content: bytes) -> PromptRejectedError:
         return PromptRejectedError({"message": "it answers 400 to /prompt"}, {})
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext | None:
+def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:
+    """What verifies certificates, with those of a file; None is the default.
+
+    Raises FileNotFoundError or ValueError for a file that is none of certificates.
+    """
     if ca_file is None:
         return None
     context = ssl.create_default_context()

@@ -25,7 +25,7 @@ NODE_LEVEL = frozenset({"custom_validation_failed", "exception_during_validation
 FULL = ("no space left", "not enough space", "disk quota exceeded", "errno 28", "errno 122")
 
 
-class Trouble(Enum):
+class PromptTrouble(Enum):
     """What made a prompt fail, as far as it matters for what to do next."""
 
     OUT_OF_MEMORY = auto()
@@ -38,7 +38,7 @@ class Trouble(Enum):
 class PromptFailure:
     """How a prompt failed. sentence: which node, and what it said."""
 
-    trouble: Trouble
+    trouble: PromptTrouble
     sentence: str
 
 
@@ -108,16 +108,16 @@ def failure_of(entry: Json) -> PromptFailure | None:
         return None
     messages = dict[str, Json](status.get("messages") or ())
     if "execution_error" not in messages:
-        return PromptFailure(Trouble.INTERRUPTED, "somebody stopped it.")
+        return PromptFailure(PromptTrouble.INTERRUPTED, "somebody stopped it.")
     said = messages["execution_error"]
     kind, text = str(said.get("exception_type")), _one_line(said.get("exception_message"))
     sentence = f"node {said.get('node_id')} ({said.get('node_type')}) failed: {text or kind}"
     lowered = text.lower()
     if "OutOfMemory" in kind or "out of memory" in lowered or "not enough memory" in lowered:
-        return PromptFailure(Trouble.OUT_OF_MEMORY, sentence)
+        return PromptFailure(PromptTrouble.OUT_OF_MEMORY, sentence)
     if any(each in lowered for each in FULL):
-        return PromptFailure(Trouble.DISK_FULL, sentence)
-    return PromptFailure(Trouble.OTHER, sentence)
+        return PromptFailure(PromptTrouble.DISK_FULL, sentence)
+    return PromptFailure(PromptTrouble.OTHER, sentence)
 
 
 def seconds_of(entry: Json) -> float | None:

@@ -29,7 +29,7 @@ from catalogue.comfyui_client import (
 )
 from catalogue.engine import RowTask
 from catalogue.exchange import (
-    Trouble,
+    PromptTrouble,
     content_at,
     failure_of,
     picture_from,
@@ -84,16 +84,17 @@ class WatchedPrompt:
 class ServerState:
     """A server and what is known of it.
 
-    files: names of what is uploaded, by content. prompts: those under way, by id. left: ids of
-    prompts by their rows' keys, that were under way when it went away. away_since: None while rows
-    come back from it. accepted: it has taken a prompt. fault: why it is not used any more.
+    files: names of what is uploaded, by content. prompts: those that are watched, by id. left: by
+    their rows' keys those of which no result is written, though it may have gone away since.
+    away_since: None while rows come back from it. accepted: it has taken a prompt. fault: why it
+    is not used any more.
     """
 
     client: ComfyUIClient
     uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
     files: dict[str, str] = field(default_factory=dict[str, str])
     prompts: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
-    left: dict[str, str] = field(default_factory=dict[str, str])
+    left: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
     answers: bool = False
     listens: bool = False
     accepted: bool = False
@@ -165,9 +166,11 @@ class ServerRows:
     async def _executed(self, server: ServerState, task: RowTask) -> Json:
         """The history's entry of a row's prompt, when it has ended."""
         known = server.left.get(task.key)
-        if known is not None and await server.client.find(known) is not None:
-            return await self._watched(server, task, known)
-        server.left.pop(task.key, None)
+        if known is not None:
+            if await server.client.find(known.id) is not None:
+                return await self._watched(server, task, known.id)
+            self._lose(server, task, known)
+            del server.left[task.key]
         for is_second in (False, True):
             files = await self._files(server, task)
             try:
@@ -248,14 +251,14 @@ class ServerRows:
         """Queue a prompt, unless that was done before, and wait for its end."""
         prompt = WatchedPrompt(id=prompt_id, seen=time.monotonic())
         server.prompts[prompt.id] = prompt
-        server.left[task.key] = prompt.id
+        server.left[task.key] = prompt
         try:
             if graph is not None:
                 known = await server.client.submit(graph, prompt.id)
                 server.accepted = True
                 if known != prompt.id:  # an older ComfyUI chooses it
                     del server.prompts[prompt.id]
-                    prompt.id = server.left[task.key] = known
+                    prompt.id = known
                     server.prompts[known] = prompt
             else:
                 prompt.woken.set()  # it may have ended meanwhile
@@ -303,12 +306,13 @@ class ServerRows:
         failure = failure_of(entry)
         if failure is None:
             return
-        if failure.trouble is Trouble.DISK_FULL:
+        if failure.trouble is PromptTrouble.DISK_FULL:
+            del server.left[task.key]  # it ended so, and would end so again
             raise ServerAwayError(f"The disk of {server.name} is full: {failure.sentence}")
-        if failure.trouble is Trouble.INTERRUPTED:
+        if failure.trouble is PromptTrouble.INTERRUPTED:
             self._lose(server, task)
             raise TryAgainError
-        if failure.trouble is Trouble.OUT_OF_MEMORY:
+        if failure.trouble is PromptTrouble.OUT_OF_MEMORY:
             await server.client.free()
             self._out_of_memory[task.key] = self._out_of_memory.get(task.key, 0) + 1
             if self._out_of_memory[task.key] < MOST_OUT_OF_MEMORY:

@@ -55,8 +55,8 @@ class ServersEngine:
         self.settings = settings
 
     def run(self, tasks: Iterator[RowTask], stop: threading.Event) -> Generator[Finished]:
-        """As `Engine.run`. Raises OSError also where no server is left, ValueError where all of
-        them reject the workflow."""
+        """As `Engine.run`. Raises OSError also where no server is left, ValueError where the first
+        rows all fail."""
         work = _Work(self, tasks, stop)
         thread = threading.Thread(target=work.main, daemon=True)
         thread.start()
@@ -145,12 +145,11 @@ class _Work:
             )
 
     async def _tick(self) -> None:
-        """Have those that wait for tasks see that the run is to stop."""
+        """Have those that wait for tasks look again, also whether the run is to stop."""
         while True:
             await asyncio.sleep(TICK)
-            if self._stop.is_set():
-                async with self._changed:
-                    self._changed.notify_all()
+            async with self._changed:
+                self._changed.notify_all()
 
     # A server's whole life.
 
@@ -214,7 +213,7 @@ class _Work:
         """Take back prompts of rows that others have by now; those of others are gone on with."""
         old = [key for key in server.left if key not in self._given_back]
         if old:
-            await server.client.withdraw([server.left[key] for key in old])
+            await server.client.withdraw([server.left[key].id for key in old])
             for key in old:
                 del server.left[key]
 
@@ -223,7 +222,8 @@ class _Work:
         if server.answers and server.left:
             with suppress(ServerAwayError, ServerUnfitError, TimeoutError):
                 async with asyncio.timeout(FAREWELL):
-                    await server.client.withdraw([*server.left.values()], all_of_mine=True)
+                    ids = [prompt.id for prompt in server.left.values()]
+                    await server.client.withdraw(ids, all_of_mine=True)
 
     async def _listen(self, server: ServerState) -> None:
         """Hear what a server says of our prompts; whatever it misses, `_watched` sees by itself."""
@@ -260,7 +260,6 @@ class _Work:
         """Have one row after the other done by a server."""
         while (task := await self._take(server)) is not None:
             started = time.perf_counter()
-            fault: RowError | None = None
             try:
                 seconds = await self._rows.attempt(server, task)
             except TryAgainError:
@@ -271,8 +270,8 @@ class _Work:
                 if not self._rows.is_lost(task.key):
                     self._give_back(task)
                 else:
-                    fault = RowError(lost(server))
-                    self._settle(server, task, time.perf_counter() - started, fault)
+                    seconds = time.perf_counter() - started
+                    self._settle(server, task, seconds, RowError(lost(server)))
                 raise
             else:
                 self._settle(server, task, seconds or time.perf_counter() - started, None)
@@ -308,7 +307,8 @@ class _Work:
         )
         if self._failed_at_first >= MOST_AT_FIRST:
             raise ValueError(
-                f"The first {MOST_AT_FIRST} rows that went to servers all failed, the last: {fault}"
+                f"The first {MOST_AT_FIRST} rows that went to servers all failed: mend the rows or "
+                f"the workflow, then run again. The last one: {fault}"
             )
 
 

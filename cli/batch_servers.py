@@ -21,6 +21,7 @@ from catalogue.comfyui_client import (
     ServerUnfitError,
     read_addresses,
     read_headers,
+    tls_context,
 )
 from catalogue.engine import WorkerSettings
 from catalogue.results import Results
@@ -181,6 +182,7 @@ def server_choice(
     if given := _given(context, OF_NETWORKS):
         raise ValueError(f"{given} does not go with --servers: the workflow says it.")
     require("aiohttp")
+    tls_context(ca_file)  # a bad file is said before the work
     return ServerChoice(
         workflow=read_workflow(workflow, sets, output),
         settings=ServerSettings(

@@ -38,6 +38,7 @@ class StubServer:
         hangs: prompts begin and nothing more is heard of them.
         out_of_memory: prompts that fail so, until what is held is freed.
         disk_full: every prompt fails so.
+        poison: a seed that ends the server as it begins, which then starts again.
         torn: pictures of which a half is sent.
         secret: a header and the value that it must have.
         has_websocket, chooses_ids, checkpoint, categories, version, tls: what it is like.
@@ -50,6 +51,7 @@ class StubServer:
         self.delays: dict[str, float] = {}
         self.hangs = self.disk_full = False
         self.out_of_memory = self.torn = 0
+        self.poison: int | None = None
         self.has_websocket = True
         self.chooses_ids = False
         self.version = "0.3.64"
@@ -105,7 +107,8 @@ class StubServer:
     def add_foreign(self, seconds: float = 0.0) -> str:
         """Queue a prompt of another user."""
         prompt_id = str(uuid.uuid4())
-        item = [0, prompt_id, {"foreign": seconds}, {"client_id": "somebody"}, []]
+        prompt = {"1": {"class_type": "Foreign", "inputs": {"seconds": seconds}}}
+        item = [0, prompt_id, prompt, {"client_id": "somebody"}, []]
         self._loop.call_soon_threadsafe(self.pending.append, item)
         return prompt_id
 
@@ -135,6 +138,12 @@ class StubServer:
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._worker = asyncio.create_task(self._work())
+
+    async def _begin_anew(self) -> None:
+        await self._down()
+        self.pending, self.running, self.history = [], None, {}
+        await asyncio.sleep(0.1)
+        await self._up()
 
     async def _down(self) -> None:
         if self._runner is None or self._worker is None:
@@ -286,14 +295,20 @@ class StubServer:
                 await asyncio.sleep(0.002)
                 continue
             self.running = item = self.pending.pop(0)
+            seeds = [node["inputs"].get("seed") for node in item[2].values()]
+            if self.poison is not None and self.poison in seeds:
+                await self._send(item, "execution_start", {})
+                await asyncio.sleep(0.05)
+                self._crash = asyncio.create_task(self._begin_anew())
+                return
             entry = await self._executed(item)
             self.history[item[1]], self.running = entry, None
             await self._send(item, "executing", {"node": None})
 
     async def _executed(self, item: list[Any]) -> dict[str, Any]:
         prompt = item[2]
-        if "foreign" in prompt:
-            await asyncio.sleep(prompt["foreign"])
+        if prompt["1"]["class_type"] == "Foreign":
+            await asyncio.sleep(prompt["1"]["inputs"]["seconds"])
             return {"outputs": {}, "status": {"status_str": "success", "messages": []}}
         self._interrupt = False
         messages: list[Any] = []

@@ -316,6 +316,29 @@ def test_a_server_whose_disk_is_full_is_waited_for(
     assert f"The disk of {full.address} is full" in caplog.text
 
 
+def test_the_only_server_with_a_full_disk_goes_on_when_there_is_room(catalogue: Catalogue) -> None:
+    with stub_servers(1, disk_full=True) as (stub,):
+
+        def make_room() -> None:
+            until(lambda: len(stub.history) > 3)
+            stub.disk_full = False
+
+        making = threading.Thread(target=make_room)
+        making.start()
+        assert catalogue.run([stub]).done == 12
+        making.join()
+        catalogue.check()
+
+
+def test_a_row_that_ends_every_server_fails(catalogue: Catalogue) -> None:
+    with stub_servers(2, poison=11) as stubs:
+        summary = catalogue.run(stubs)
+        assert (summary.done, summary.failed) == (11, 1)
+        catalogue.check("p1g1")
+    (failed,) = [line for line in catalogue.lines() if line["state"] == "failed"]
+    assert failed["error"].startswith("3 times this row came to nothing on a server")
+
+
 def test_a_workflow_that_all_reject_ends_the_run(
     catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -360,14 +383,14 @@ def test_a_server_is_asked_whether_the_row_or_the_workflow_is_at_fault(
     catalogue: Catalogue,
 ) -> None:
     """Of a node's own check it cannot be told, when the very first row meets it."""
-    rows = catalogue.rows()
+    rows = catalogue.rows()[:3]
     clothes = ((rows[0].garments[0][0], "dress"),)
     rows[0] = replace(rows[0], garments=clothes)  # pyright: ignore[reportArgumentType]
-    with stub_servers(1, categories=("upper",)) as (stub,):
+    with stub_servers(1, categories=("upper",), seconds=1.0, steps=50) as (stub,):
         summary = catalogue.run([stub], rows=rows)
-        assert (summary.done, summary.failed) == (11, 1)
+        assert (summary.done, summary.failed) == (2, 1)
         until(lambda: not stub.pending and stub.running is None)
-        assert len(stub.done) == 11, "what it was asked with was taken back"
+        assert len(stub.done) == 2, "what it was asked with was taken back"
     (failed,) = [line for line in catalogue.lines() if line["state"] == "failed"]
     assert "category is 'dress'." in failed["error"]
 
@@ -379,7 +402,7 @@ def test_rows_that_all_fail_end_the_run_soon(catalogue: Catalogue) -> None:
         with pytest.raises(ValueError, match="The first 10 rows that went to servers all failed"):
             catalogue.run([stub], rows=rows)
         assert stub.asked["/prompt"] <= 12
-    assert len(catalogue.lines()) == 10
+    assert 10 <= len(catalogue.lines()) <= 11, "two are under way at a time"
 
 
 def test_pictures_that_were_removed_go_up_again(catalogue: Catalogue) -> None:

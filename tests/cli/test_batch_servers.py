@@ -91,6 +91,7 @@ def test_values_of_the_command_line_reach_the_workflow(
         (("--servers", "http://a", "--workflow", "full_outfit"), "takes 2 pictures for garment"),
         (("--servers", "http://a", "--feather", "7"), "sets feather, but quick_start has no input"),
         (("--servers", "http://a", "--header-file", "nowhere"), "There is no header file at"),
+        (("--servers", "http://a", "--ca-file", "nowhere"), "There is no file of certificates at"),
     ],
 )
 def test_what_cannot_be_used_is_said_before_the_work(

@@ -9,6 +9,7 @@ the row under way.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -44,8 +45,9 @@ MOST_BEGUN = 3
 """Times that a row is begun, the first time with others, before it has failed."""
 MOST_STARTS = 4
 """Workers that may be started anew with no row done in between: then it is not the rows' fault."""
-TICK, LONG_WAIT = 0.2, 60.0
-"""Seconds after which `stop` is looked at again, and after which it is said that none has begun."""
+TICK, LONG_WAIT, REACHED_WITHIN = 0.2, 60.0, 10.0
+"""Seconds after which `stop` is looked at again, it is said that no worker has begun, and a cluster
+that does not answer is not there."""
 STORE_BYTES = 128 * 2**20
 """Of shared memory for a cluster that is started here: tasks and records are small."""
 AUTO = "auto"
@@ -68,10 +70,8 @@ def workers_range(text: str) -> tuple[int, int]:
 
 def _ray() -> Any:
     """Ray, which takes a second to import, and whose types are of no use."""
-    import ray
-    import ray.data
-
-    return ray
+    importlib.import_module("ray.data")
+    return importlib.import_module("ray")
 
 
 class Desk:
@@ -310,6 +310,7 @@ class RayEngine:
             options["object_store_memory"] = STORE_BYTES
             if self.workers is not None:  # with a CPU to spare, for which Ray's own tasks may wait
                 options["num_cpus"] = self.workers[1] * _share(self.settings)[0] + 1
+        _check_reachable(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -410,6 +411,17 @@ def _read(dataset: Any, said: queue.SimpleQueue[str | BaseException | None]) -> 
         said.put(None)
     except BaseException as error:
         said.put(error)
+
+
+def _check_reachable(address: str) -> None:
+    """Raises ConnectionError if nobody listens there: Ray itself would try for many minutes."""
+    host, _, port = address.partition("://")[2 if "://" in address else 0].rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"There is no Ray cluster at {address} ({error}).") from error
 
 
 def _quieten(ray: Any) -> None:

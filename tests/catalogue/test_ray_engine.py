@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Generator
@@ -157,8 +158,11 @@ def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
         list(bad.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
 
 
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = RayEngine(settings=settings_for(tmp_path), address="127.0.0.1:1")
-    with pytest.raises(ConnectionError, match="There is no Ray cluster at 127.0.0.1:1"):
-        list(engine.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
+def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        for scheme in ("", "ray://"):
+            address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+            engine = RayEngine(settings=settings_for(tmp_path), address=address)
+            with pytest.raises(ConnectionError, match=f"There is no Ray cluster at {address} "):
+                list(engine.run(iter(tasks_of(tmp_path, "a")), threading.Event()))

@@ -112,11 +112,13 @@ def test_results_are_those_of_the_local_engine_though_a_worker_is_killed(tmp_pat
 @pytest.fixture(scope="module")
 def address() -> Generator[str]:
     """A cluster of three CPUs that is there already."""
+    import ray
     from ray.cluster_utils import Cluster
 
     options = {"num_cpus": 3, "include_dashboard": False, "object_store_memory": 128 * 2**20}
     running: Any = Cluster(initialize_head=True, head_node_args=options)
     yield running.address
+    ray.shutdown()  # of a test that failed
     running.shutdown()
 
 

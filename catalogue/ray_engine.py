@@ -18,10 +18,11 @@ import re
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -125,7 +126,7 @@ class Dresser:
         self._error: Exception | None = None
         ray.get(desk.start.remote())
         try:
-            _check_machine(self._settings, mark)
+            check_machine(self._settings, mark)
             self._worker = self.make_worker(self._settings)
             self._results = Results(settings.out, settings.ending, settings.quality)
         except tuple(KINDS.values()) as error:
@@ -195,7 +196,7 @@ class RayEngine:
     _lost: dict[str, int] = field(default_factory=dict, init=False)
 
     def run(self, tasks: Iterator[RowTask], stop: threading.Event) -> Generator[Finished]:
-        """As `Engine.run`.
+        """As `Engine.run`. Until it ends, what is printed goes to standard error.
 
         Raises ModuleNotFoundError without ray, ConnectionError if there is no cluster at the
         address.
@@ -323,19 +324,24 @@ class RayEngine:
                     signal.signal(number, handler)
         _quieten(ray)
         try:
-            others = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-            others -= {socket.gethostname()}
-            if others and not is_remote(self.settings.out):
-                logger.warning(
-                    "--out %s is a path of this machine: %d others must have the same folder "
-                    "there, or take an address such as s3://.", self.settings.out, len(others),
-                )  # fmt: skip
+            self._warn_of_other_machines(ray)
             device = self.settings.device
             if device == AUTO:
                 device = "cuda" if ray.cluster_resources().get("GPU", 0) else "cpu"
-            yield replace(self.settings, device=device)
+            # When a worker dies Ray prints that, where a caller may want its own lines alone.
+            with redirect_stdout(sys.stderr):
+                yield replace(self.settings, device=device)
         finally:
             ray.shutdown()
+
+    def _warn_of_other_machines(self, ray: Any) -> None:
+        others = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+        others -= {socket.gethostname()}
+        if others and not is_remote(self.settings.out):
+            logger.warning(
+                "--out %s is a path of this machine: %d others must have the same folder there, "
+                "or take an address such as s3://.", self.settings.out, len(others),
+            )  # fmt: skip
 
     @contextmanager
     def _mark(self) -> Generator[str]:
@@ -449,7 +455,7 @@ def _share(settings: WorkerSettings) -> tuple[int, int]:
     return settings.threads or 1, int(settings.device not in ("cpu", AUTO))
 
 
-def _check_machine(settings: WorkerSettings, mark: str) -> None:
+def check_machine(settings: WorkerSettings, mark: str) -> None:
     """Raises ValueError unless this machine has the same results' folder and the same weights."""
     here = socket.gethostname()
     if mark and not Path(settings.out, mark).exists():
@@ -500,5 +506,6 @@ def _said_by_ray(error: BaseException) -> BaseException:
     """An error of Ray's own as one sentence; others are defects and stay as they are."""
     if not type(error).__module__.startswith("ray."):
         return error
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    reason = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return OSError(f"Ray has given up ({reason.strip()}): run again, what is done is kept.")

@@ -19,8 +19,8 @@ import pytest
 from catalogue.engine import Finished, RowState, RowTask
 from catalogue.ledger import read_ledger
 from catalogue.local import LocalEngine
-from catalogue.plan import make_plan
-from catalogue.ray_engine import Desk, RayEngine, in_groups, workers_range
+from catalogue.plan import make_plan, weights_stamp
+from catalogue.ray_engine import Desk, RayEngine, check_machine, in_groups, workers_range
 from catalogue.results import Results
 from catalogue.run import run_plan
 from tests.catalogue.drawn_catalogue import rows_of, settings_for, small_catalogue
@@ -68,6 +68,18 @@ def test_what_was_under_way_in_a_kill_goes_alone() -> None:
 def test_no_rows_need_no_cluster(tmp_path: Path) -> None:
     engine = RayEngine(settings=settings_for(tmp_path), address="no:1")
     assert list(engine.run(iter(()), threading.Event())) == []
+
+
+def test_a_machine_must_have_the_same_results_and_weights(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, home="elsewhere")
+    with pytest.raises(ValueError, match=r"does not see the folder .* it must be shared by all"):
+        check_machine(settings, "ray-1.part")
+    (tmp_path / "ray-1.part").touch()
+    with pytest.raises(ValueError, match="has other weights in"):
+        check_machine(settings, "ray-1.part")
+    stamp = weights_stamp(settings.model, settings.variant, None)
+    check_machine(replace(settings, weights=stamp), "ray-1.part")
+    check_machine(settings_for(tmp_path), "")
 
 
 def ray_processes() -> list[psutil.Process]:
@@ -123,7 +135,9 @@ def address() -> Generator[str]:
 
 
 @pytest.mark.slow
-def test_rows_that_kill_or_lose_their_record(tmp_path: Path, address: str) -> None:
+def test_rows_that_kill_or_lose_their_record(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = ["a", "kill once", "b", "kill always", "lost once", "lost written", "c", "d"]
     tasks = tasks_of(tmp_path, *names)
     engine = RayEngine(
@@ -136,6 +150,7 @@ def test_rows_that_kill_or_lose_their_record(tmp_path: Path, address: str) -> No
     assert set(states.values()) == {RowState.DONE}
     (failed,) = [each for each in finished if each.state is RowState.FAILED]
     assert failed.error == "3 workers died over this row: is there enough memory?"
+    assert capsys.readouterr().out == "", "Ray's lines would stand among those of --json-lines"
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ import importlib
 import json
 import logging
 import os
-import queue
 import re
 import secrets
 import signal
@@ -78,14 +77,23 @@ def _ray() -> Any:
 class Desk:
     """An actor that workers ask before each row, and that counts what they have begun."""
 
-    def __init__(self) -> None:
-        self._starts = 0
+    def __init__(self, most_starts: int) -> None:
+        """most_starts: workers that may be started with no row done in between."""
+        self._most_starts = most_starts
+        self._starts = self._starts_in_a_row = 0
         self._stopped = False
         self._begun: dict[str, int] = {}
 
-    def start(self) -> None:
-        """A worker is there and is about to load its networks."""
+    def start(self) -> str | None:
+        """A worker is there and is about to load its networks; or why it is not to."""
         self._starts += 1
+        self._starts_in_a_row += 1
+        if self._starts_in_a_row <= self._most_starts:
+            return None
+        return (
+            f"{self._most_starts} workers were started with no row done in between, and died: is "
+            "there enough memory for the networks?"
+        )
 
     def starts(self) -> int:
         """How many workers have been started."""
@@ -110,6 +118,7 @@ class Desk:
 
     def end(self, keys: Sequence[str]) -> None:
         """Forget rows that are done."""
+        self._starts_in_a_row = 0
         for key in keys:
             self._begun.pop(key, None)
 
@@ -124,8 +133,10 @@ class Dresser:
         self._desk = desk
         self._ray = ray
         self._error: Exception | None = None
-        ray.get(desk.start.remote())
+        fault = ray.get(desk.start.remote())
         try:
+            if fault is not None:
+                raise OSError(fault)
             check_machine(self._settings, mark)
             self._worker = self.make_worker(self._settings)
             self._results = Results(settings.out, settings.ending, settings.quality)
@@ -254,8 +265,8 @@ class RayEngine:
     ) -> Iterator[str]:
         """Yield what actors return, while `stop` and dying workers are looked after."""
         ray = _ray()
-        desk = ray.remote(Desk).options(num_cpus=0, **_here(ray)).remote()
         least, most = pool
+        desk = ray.remote(Desk).options(num_cpus=0, **_here(ray)).remote(most + MOST_STARTS)
         cpus, gpus = _share(settings)
         # Objects are sent once and asked for by number: a row of Ray's data is only that.
         references = [ray.put(group) for group in groups]
@@ -272,23 +283,16 @@ class RayEngine:
             num_cpus=cpus,
             num_gpus=gpus,
         )
-        said: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(dataset, said), daemon=True).start()
-        watch = _Watch(desk, most)
-        while True:
+        batches = dataset.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy")
+        reading = iter(batches)
+        with _looked_after(desk, stop, (cpus, gpus)):
             try:
-                record = said.get(timeout=TICK)
-            except queue.Empty:
-                if stop.is_set():
-                    desk.stop.remote()
-                watch.look(cpus, gpus)
-                continue
-            if record is None:
-                return
-            if isinstance(record, BaseException):
-                raise _said_by_ray(record)
-            watch.hear()
-            yield record
+                for batch in reading:
+                    yield from map(str, batch["record"])
+            except Exception as error:
+                raise _said_by_ray(error) from error
+            finally:
+                reading.close()
 
     def _pool(self, settings: WorkerSettings) -> tuple[int, int]:
         """The least and the most workers."""
@@ -303,6 +307,8 @@ class RayEngine:
         """The settings for workers of a cluster, which is left, or ended if it was started here."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # What outlives the connection must not look for another cluster of its own accord.
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         ray = _ray()
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         options: dict[str, Any] = {}
@@ -365,58 +371,39 @@ def in_groups(tasks: Sequence[RowTask], workers: int) -> list[list[RowTask]]:
     return [list(tasks[first : first + size]) for first in range(0, len(tasks), size)]
 
 
-class _Watch:
-    """Notices workers that die again and again, and that none comes."""
+@contextmanager
+def _looked_after(desk: Any, stop: threading.Event, needs: tuple[int, int]) -> Generator[None]:
+    """Pass `stop` on to the workers, and say so if none begins for a while."""
+    over, started = threading.Event(), time.monotonic()
+    ray = _ray()
 
-    def __init__(self, desk: Any, most: int) -> None:
-        self._desk = desk
-        self._most = most
-        self._known = 0
-        self._heard = self._looked = time.monotonic()
-        self._warned = False
-
-    def hear(self) -> None:
-        """A record has come."""
-        self._known = -1
-        self._heard = time.monotonic()
-
-    def look(self, cpus: int, gpus: int) -> None:
-        """Raises OSError if workers are only ever started."""
-        now = time.monotonic()
-        if now - self._looked < 1.0:
-            return
-        self._looked = now
-        ray = _ray()
-        with suppress(ray.exceptions.RayError):
-            starts: int = ray.get(self._desk.starts.remote(), timeout=10)
-            if self._known < 0:
-                self._known = starts
-            if starts - self._known >= self._most + MOST_STARTS:
-                raise OSError(
-                    f"{starts - self._known} workers were started with no row done in between, for "
-                    "they died: is there enough memory for the networks?"
-                )
-            if not starts and not self._warned and now - self._heard > LONG_WAIT:
-                self._warned = True
+    def look() -> None:
+        with suppress(ray.exceptions.RayError):  # the rows will tell
+            while not over.wait(TICK):
+                if stop.is_set():
+                    desk.stop.remote()
+                    return
+                if time.monotonic() - started > LONG_WAIT:
+                    break
+            if not over.is_set() and not ray.get(desk.starts.remote(), timeout=LONG_WAIT):
                 there = ray.cluster_resources()
                 logger.warning(
                     "No worker has begun yet: each needs %d CPUs and %d GPUs, and the cluster has "
                     "%d and %d, which others may be using.",
-                    cpus, gpus, there.get("CPU", 0), there.get("GPU", 0),
+                    *needs, there.get("CPU", 0), there.get("GPU", 0),
                 )  # fmt: skip
+            while not over.wait(TICK):
+                if stop.is_set():
+                    desk.stop.remote()
+                    return
 
-
-def _read(dataset: Any, said: queue.SimpleQueue[str | BaseException | None]) -> None:
-    """Pass records on as they come, then None, or what ended it."""
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
     try:
-        for batch in dataset.iter_batches(
-            batch_size=None, prefetch_batches=0, batch_format="numpy"
-        ):
-            for record in batch["record"]:
-                said.put(str(record))
-        said.put(None)
-    except BaseException as error:
-        said.put(error)
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _check_reachable(address: str) -> None:

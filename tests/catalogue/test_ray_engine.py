@@ -54,7 +54,7 @@ def test_groups_are_small_enough_for_all_workers(tmp_path: Path) -> None:
 
 
 def test_what_was_under_way_in_a_kill_goes_alone() -> None:
-    desk = Desk()
+    desk = Desk(3)
     assert desk.begin(["a", "b", "c"]) == (3, 0)
     assert desk.begin(["a", "b", "c"]) == (1, 1), "a worker died over the three"
     desk.end(["a"])
@@ -63,6 +63,15 @@ def test_what_was_under_way_in_a_kill_goes_alone() -> None:
     assert desk.begin(["d"]) == (1, 0)
     desk.stop()
     assert desk.begin(["e"]) == (0, 0)
+
+
+def test_workers_that_only_ever_start_are_told_to_give_up() -> None:
+    desk = Desk(3)
+    assert [desk.start() for _ in range(3)] == [None] * 3
+    desk.end(["a"])
+    assert [desk.start() for _ in range(3)] == [None] * 3
+    assert (desk.start() or "").startswith("3 workers were started with no row done in between")
+    assert desk.starts() == 7
 
 
 def test_no_rows_need_no_cluster(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -237,14 +237,15 @@ class RayEngine:
     ) -> Iterator[Finished]:
         """Yield what became of the tasks of groups; those of lost records are put aside."""
         out = {(g, i): task for g, group in enumerate(groups) for i, task in enumerate(group)}
-        for record in self._records(groups, settings, pool, mark, stop):
-            kind, *said = json.loads(record)
-            if kind in KINDS:
-                raise KINDS[kind](*said)
-            task = out.pop((kind, said[0]), None)
-            if task is not None:  # a record may come twice, after a kill
-                self._lost.pop(task.key, None)
-                yield _finished_of(task, said[1:])
+        with closing(self._records(groups, settings, pool, mark, stop)) as records:
+            for record in records:
+                kind, *said = json.loads(record)
+                if kind in KINDS:
+                    raise KINDS[kind](*said)
+                task = out.pop((kind, said[0]), None)
+                if task is not None:  # a record may come twice, after a kill
+                    self._lost.pop(task.key, None)
+                    yield _finished_of(task, said[1:])
         results = Results(self.settings.out, self.settings.ending, self.settings.quality)
         for task in out.values():
             self._lost[task.key] = self._lost.get(task.key, 0) + 1
@@ -262,7 +263,7 @@ class RayEngine:
         pool: tuple[int, int],
         mark: str,
         stop: threading.Event,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Yield what actors return, while `stop` and dying workers are looked after."""
         ray = _ray()
         least, most = pool

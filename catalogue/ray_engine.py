@@ -9,18 +9,19 @@ the row under way.
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
-import queue
 import re
 import secrets
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -44,8 +45,9 @@ MOST_BEGUN = 3
 """Times that a row is begun, the first time with others, before it has failed."""
 MOST_STARTS = 4
 """Workers that may be started anew with no row done in between: then it is not the rows' fault."""
-TICK, LONG_WAIT = 0.2, 60.0
-"""Seconds after which `stop` is looked at again, and after which it is said that none has begun."""
+TICK, LONG_WAIT, REACHED_WITHIN = 0.2, 60.0, 10.0
+"""Seconds after which `stop` is looked at again, it is said that no worker has begun, and a cluster
+that does not answer is not there."""
 STORE_BYTES = 128 * 2**20
 """Of shared memory for a cluster that is started here: tasks and records are small."""
 AUTO = "auto"
@@ -68,23 +70,30 @@ def workers_range(text: str) -> tuple[int, int]:
 
 def _ray() -> Any:
     """Ray, which takes a second to import, and whose types are of no use."""
-    import ray
-    import ray.data
-
-    return ray
+    importlib.import_module("ray.data")
+    return importlib.import_module("ray")
 
 
 class Desk:
     """An actor that workers ask before each row, and that counts what they have begun."""
 
-    def __init__(self) -> None:
-        self._starts = 0
+    def __init__(self, most_starts: int) -> None:
+        """most_starts: workers that may be started with no row done in between."""
+        self._most_starts = most_starts
+        self._starts = self._starts_in_a_row = 0
         self._stopped = False
         self._begun: dict[str, int] = {}
 
-    def start(self) -> None:
-        """A worker is there and is about to load its networks."""
+    def start(self) -> str | None:
+        """A worker is there and is about to load its networks; or why it is not to."""
         self._starts += 1
+        self._starts_in_a_row += 1
+        if self._starts_in_a_row <= self._most_starts:
+            return None
+        return (
+            f"{self._most_starts} workers were started with no row done in between, and died: is "
+            "there enough memory for the networks?"
+        )
 
     def starts(self) -> int:
         """How many workers have been started."""
@@ -109,6 +118,7 @@ class Desk:
 
     def end(self, keys: Sequence[str]) -> None:
         """Forget rows that are done."""
+        self._starts_in_a_row = 0
         for key in keys:
             self._begun.pop(key, None)
 
@@ -123,9 +133,11 @@ class Dresser:
         self._desk = desk
         self._ray = ray
         self._error: Exception | None = None
-        ray.get(desk.start.remote())
+        fault = ray.get(desk.start.remote())
         try:
-            _check_machine(self._settings, mark)
+            if fault is not None:
+                raise OSError(fault)
+            check_machine(self._settings, mark)
             self._worker = self.make_worker(self._settings)
             self._results = Results(settings.out, settings.ending, settings.quality)
         except tuple(KINDS.values()) as error:
@@ -195,7 +207,7 @@ class RayEngine:
     _lost: dict[str, int] = field(default_factory=dict, init=False)
 
     def run(self, tasks: Iterator[RowTask], stop: threading.Event) -> Generator[Finished]:
-        """As `Engine.run`.
+        """As `Engine.run`. Until it ends, what is printed goes to standard error.
 
         Raises ModuleNotFoundError without ray, ConnectionError if there is no cluster at the
         address.
@@ -225,14 +237,15 @@ class RayEngine:
     ) -> Iterator[Finished]:
         """Yield what became of the tasks of groups; those of lost records are put aside."""
         out = {(g, i): task for g, group in enumerate(groups) for i, task in enumerate(group)}
-        for record in self._records(groups, settings, pool, mark, stop):
-            kind, *said = json.loads(record)
-            if kind in KINDS:
-                raise KINDS[kind](*said)
-            task = out.pop((kind, said[0]), None)
-            if task is not None:  # a record may come twice, after a kill
-                self._lost.pop(task.key, None)
-                yield _finished_of(task, said[1:])
+        with closing(self._records(groups, settings, pool, mark, stop)) as records:
+            for record in records:
+                kind, *said = json.loads(record)
+                if kind in KINDS:
+                    raise KINDS[kind](*said)
+                task = out.pop((kind, said[0]), None)
+                if task is not None:  # a record may come twice, after a kill
+                    self._lost.pop(task.key, None)
+                    yield _finished_of(task, said[1:])
         results = Results(self.settings.out, self.settings.ending, self.settings.quality)
         for task in out.values():
             self._lost[task.key] = self._lost.get(task.key, 0) + 1
@@ -250,11 +263,11 @@ class RayEngine:
         pool: tuple[int, int],
         mark: str,
         stop: threading.Event,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Yield what actors return, while `stop` and dying workers are looked after."""
         ray = _ray()
-        desk = ray.remote(Desk).options(num_cpus=0, **_here(ray)).remote()
         least, most = pool
+        desk = ray.remote(Desk).options(num_cpus=0, **_here(ray)).remote(most + MOST_STARTS)
         cpus, gpus = _share(settings)
         # Objects are sent once and asked for by number: a row of Ray's data is only that.
         references = [ray.put(group) for group in groups]
@@ -271,23 +284,16 @@ class RayEngine:
             num_cpus=cpus,
             num_gpus=gpus,
         )
-        said: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(dataset, said), daemon=True).start()
-        watch = _Watch(desk, most)
-        while True:
+        batches = dataset.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy")
+        reading = iter(batches)
+        with _looked_after(desk, stop, (cpus, gpus)):
             try:
-                record = said.get(timeout=TICK)
-            except queue.Empty:
-                if stop.is_set():
-                    desk.stop.remote()
-                watch.look(cpus, gpus)
-                continue
-            if record is None:
-                return
-            if isinstance(record, BaseException):
-                raise _said_by_ray(record)
-            watch.hear()
-            yield record
+                for batch in reading:
+                    yield from map(str, batch["record"])
+            except Exception as error:
+                raise _said_by_ray(error) from error
+            finally:
+                reading.close()
 
     def _pool(self, settings: WorkerSettings) -> tuple[int, int]:
         """The least and the most workers."""
@@ -302,6 +308,8 @@ class RayEngine:
         """The settings for workers of a cluster, which is left, or ended if it was started here."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        # What outlives the connection must not look for another cluster of its own accord.
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         ray = _ray()
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         options: dict[str, Any] = {}
@@ -310,6 +318,7 @@ class RayEngine:
             options["object_store_memory"] = STORE_BYTES
             if self.workers is not None:  # with a CPU to spare, for which Ray's own tasks may wait
                 options["num_cpus"] = self.workers[1] * _share(self.settings)[0] + 1
+        _check_reachable(address)
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
@@ -322,19 +331,24 @@ class RayEngine:
                     signal.signal(number, handler)
         _quieten(ray)
         try:
-            others = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-            others -= {socket.gethostname()}
-            if others and not is_remote(self.settings.out):
-                logger.warning(
-                    "--out %s is a path of this machine: %d others must have the same folder "
-                    "there, or take an address such as s3://.", self.settings.out, len(others),
-                )  # fmt: skip
+            self._warn_of_other_machines(ray)
             device = self.settings.device
             if device == AUTO:
                 device = "cuda" if ray.cluster_resources().get("GPU", 0) else "cpu"
-            yield replace(self.settings, device=device)
+            # When a worker dies Ray prints that, where a caller may want its own lines alone.
+            with redirect_stdout(sys.stderr):
+                yield replace(self.settings, device=device)
         finally:
             ray.shutdown()
+
+    def _warn_of_other_machines(self, ray: Any) -> None:
+        others = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+        others -= {socket.gethostname()}
+        if others and not is_remote(self.settings.out):
+            logger.warning(
+                "--out %s is a path of this machine: %d others must have the same folder there, "
+                "or take an address such as s3://.", self.settings.out, len(others),
+            )  # fmt: skip
 
     @contextmanager
     def _mark(self) -> Generator[str]:
@@ -358,58 +372,50 @@ def in_groups(tasks: Sequence[RowTask], workers: int) -> list[list[RowTask]]:
     return [list(tasks[first : first + size]) for first in range(0, len(tasks), size)]
 
 
-class _Watch:
-    """Notices workers that die again and again, and that none comes."""
+@contextmanager
+def _looked_after(desk: Any, stop: threading.Event, needs: tuple[int, int]) -> Generator[None]:
+    """Pass `stop` on to the workers, and say so if none begins for a while."""
+    over, started = threading.Event(), time.monotonic()
+    ray = _ray()
 
-    def __init__(self, desk: Any, most: int) -> None:
-        self._desk = desk
-        self._most = most
-        self._known = 0
-        self._heard = self._looked = time.monotonic()
-        self._warned = False
-
-    def hear(self) -> None:
-        """A record has come."""
-        self._known = -1
-        self._heard = time.monotonic()
-
-    def look(self, cpus: int, gpus: int) -> None:
-        """Raises OSError if workers are only ever started."""
-        now = time.monotonic()
-        if now - self._looked < 1.0:
-            return
-        self._looked = now
-        ray = _ray()
-        with suppress(ray.exceptions.RayError):
-            starts: int = ray.get(self._desk.starts.remote(), timeout=10)
-            if self._known < 0:
-                self._known = starts
-            if starts - self._known >= self._most + MOST_STARTS:
-                raise OSError(
-                    f"{starts - self._known} workers were started with no row done in between, for "
-                    "they died: is there enough memory for the networks?"
-                )
-            if not starts and not self._warned and now - self._heard > LONG_WAIT:
-                self._warned = True
+    def look() -> None:
+        with suppress(ray.exceptions.RayError):  # the rows will tell
+            while not over.wait(TICK):
+                if stop.is_set():
+                    desk.stop.remote()
+                    return
+                if time.monotonic() - started > LONG_WAIT:
+                    break
+            if not over.is_set() and not ray.get(desk.starts.remote(), timeout=LONG_WAIT):
                 there = ray.cluster_resources()
                 logger.warning(
                     "No worker has begun yet: each needs %d CPUs and %d GPUs, and the cluster has "
                     "%d and %d, which others may be using.",
-                    cpus, gpus, there.get("CPU", 0), there.get("GPU", 0),
+                    *needs, there.get("CPU", 0), there.get("GPU", 0),
                 )  # fmt: skip
+            while not over.wait(TICK):
+                if stop.is_set():
+                    desk.stop.remote()
+                    return
 
-
-def _read(dataset: Any, said: queue.SimpleQueue[str | BaseException | None]) -> None:
-    """Pass records on as they come, then None, or what ended it."""
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
     try:
-        for batch in dataset.iter_batches(
-            batch_size=None, prefetch_batches=0, batch_format="numpy"
-        ):
-            for record in batch["record"]:
-                said.put(str(record))
-        said.put(None)
-    except BaseException as error:
-        said.put(error)
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises ConnectionError if nobody listens there: Ray itself would try for many minutes."""
+    host, _, port = address.partition("://")[2 if "://" in address else 0].rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(f"There is no Ray cluster at {address} ({error}).") from error
 
 
 def _quieten(ray: Any) -> None:
@@ -437,7 +443,7 @@ def _share(settings: WorkerSettings) -> tuple[int, int]:
     return settings.threads or 1, int(settings.device not in ("cpu", AUTO))
 
 
-def _check_machine(settings: WorkerSettings, mark: str) -> None:
+def check_machine(settings: WorkerSettings, mark: str) -> None:
     """Raises ValueError unless this machine has the same results' folder and the same weights."""
     here = socket.gethostname()
     if mark and not Path(settings.out, mark).exists():
@@ -488,5 +494,6 @@ def _said_by_ray(error: BaseException) -> BaseException:
     """An error of Ray's own as one sentence; others are defects and stay as they are."""
     if not type(error).__module__.startswith("ray."):
         return error
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    reason = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     return OSError(f"Ray has given up ({reason.strip()}): run again, what is done is kept.")

@@ -32,7 +32,7 @@ THUMBNAIL = (192, 256)
 """Width and height at most: twice what the page shows, for sharp screens."""
 QUALITY = 80
 CHUNK = 500
-"""Rows in a file, some 150 KB."""
+"""Rows in a file, some 200 KB."""
 MESSAGES = 50
 """Warnings and errors that can be chosen, the most frequent ones."""
 

@@ -422,7 +422,7 @@ def _weights(
 
 
 def _run(plan: Plan, engine: Engine, results: Results, *, quiet: bool, json_lines: bool) -> Summary:
-    failed = 0
+    failed, standard_output = 0, sys.stdout  # an engine may keep others from printing there
     with (
         _stopped_by_ctrl_c() as stop,
         Progress("row", plan.total, title="batch", silent=quiet) as bar,
@@ -434,7 +434,8 @@ def _run(plan: Plan, engine: Engine, results: Results, *, quiet: bool, json_line
             if json_lines:
                 samples = finished.task.row.options.num_images_per_prompt
                 line = line_of(finished, results.files(finished.task.key, samples))
-                print(json.dumps(line, ensure_ascii=False), flush=True)
+                said = json.dumps(line, ensure_ascii=False)
+                print(said, file=standard_output, flush=True)
             if finished.state is RowState.FAILED:
                 failed = summary.failed
             bar.to(max(len(plan.kept), summary.rows), note=f"{failed} failed" if failed else "")

@@ -4,7 +4,9 @@ engine to the bit, workers killed, records lost, rows that kill."""
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Generator
@@ -18,8 +20,8 @@ import pytest
 from catalogue.engine import Finished, RowState, RowTask
 from catalogue.ledger import read_ledger
 from catalogue.local import LocalEngine
-from catalogue.plan import make_plan
-from catalogue.ray_engine import Desk, RayEngine, in_groups, workers_range
+from catalogue.plan import make_plan, weights_stamp
+from catalogue.ray_engine import Desk, RayEngine, check_machine, in_groups, workers_range
 from catalogue.results import Results
 from catalogue.run import run_plan
 from tests.catalogue.drawn_catalogue import rows_of, settings_for, small_catalogue
@@ -53,7 +55,7 @@ def test_groups_are_small_enough_for_all_workers(tmp_path: Path) -> None:
 
 
 def test_what_was_under_way_in_a_kill_goes_alone() -> None:
-    desk = Desk()
+    desk = Desk(3)
     assert desk.begin(["a", "b", "c"]) == (3, 0)
     assert desk.begin(["a", "b", "c"]) == (1, 1), "a worker died over the three"
     desk.end(["a"])
@@ -64,9 +66,30 @@ def test_what_was_under_way_in_a_kill_goes_alone() -> None:
     assert desk.begin(["e"]) == (0, 0)
 
 
+def test_workers_that_only_ever_start_are_told_to_give_up() -> None:
+    desk = Desk(3)
+    assert [desk.start() for _ in range(3)] == [None] * 3
+    desk.end(["a"])
+    assert [desk.start() for _ in range(3)] == [None] * 3
+    assert (desk.start() or "").startswith("3 workers were started with no row done in between")
+    assert desk.starts() == 7
+
+
 def test_no_rows_need_no_cluster(tmp_path: Path) -> None:
     engine = RayEngine(settings=settings_for(tmp_path), address="no:1")
     assert list(engine.run(iter(()), threading.Event())) == []
+
+
+def test_a_machine_must_have_the_same_results_and_weights(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, home="elsewhere")
+    with pytest.raises(ValueError, match=r"does not see the folder .* it must be shared by all"):
+        check_machine(settings, "ray-1.part")
+    (tmp_path / "ray-1.part").touch()
+    with pytest.raises(ValueError, match="has other weights in"):
+        check_machine(settings, "ray-1.part")
+    stamp = weights_stamp(settings.model, settings.variant, None)
+    check_machine(replace(settings, weights=stamp), "ray-1.part")
+    check_machine(settings_for(tmp_path), "")
 
 
 def ray_processes() -> list[psutil.Process]:
@@ -111,16 +134,20 @@ def test_results_are_those_of_the_local_engine_though_a_worker_is_killed(tmp_pat
 @pytest.fixture(scope="module")
 def address() -> Generator[str]:
     """A cluster of three CPUs that is there already."""
+    import ray
     from ray.cluster_utils import Cluster
 
     options = {"num_cpus": 3, "include_dashboard": False, "object_store_memory": 128 * 2**20}
     running: Any = Cluster(initialize_head=True, head_node_args=options)
     yield running.address
+    ray.shutdown()  # of a test that failed
     running.shutdown()
 
 
 @pytest.mark.slow
-def test_rows_that_kill_or_lose_their_record(tmp_path: Path, address: str) -> None:
+def test_rows_that_kill_or_lose_their_record(
+    tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = ["a", "kill once", "b", "kill always", "lost once", "lost written", "c", "d"]
     tasks = tasks_of(tmp_path, *names)
     engine = RayEngine(
@@ -133,6 +160,7 @@ def test_rows_that_kill_or_lose_their_record(tmp_path: Path, address: str) -> No
     assert set(states.values()) == {RowState.DONE}
     (failed,) = [each for each in finished if each.state is RowState.FAILED]
     assert failed.error == "3 workers died over this row: is there enough memory?"
+    assert capsys.readouterr().out == "", "Ray's lines would stand among those of --json-lines"
 
 
 @pytest.mark.slow
@@ -157,8 +185,12 @@ def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
         list(bad.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
 
 
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = RayEngine(settings=settings_for(tmp_path), address="127.0.0.1:1")
-    with pytest.raises(ConnectionError, match=r"There is no Ray cluster at 127\.0\.0\.1:1"):
-        list(engine.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
+def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        for scheme in ("", "ray://"):
+            address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+            engine = RayEngine(settings=settings_for(tmp_path), address=address)
+            sentence = re.escape(f"There is no Ray cluster at {address} ")
+            with pytest.raises(ConnectionError, match=sentence):
+                list(engine.run(iter(tasks_of(tmp_path, "a")), threading.Event()))

@@ -164,6 +164,38 @@ def test_the_mask_alone_is_one(refused: Refuse) -> None:
     assert "--only-mask makes one mask of the person" in said
 
 
+def test_a_worn_garment_is_cut_out_and_the_original_restored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    flat = Image.new("L", Image.open(GARMENT).size, 255)
+    flat.save(tmp_path / "all.png")
+    worn = ("--garment", DEMO_SAMPLES / "2-upper-person.png", "--only-mask")
+    masks = {
+        name: tmp_path / f"{name}.png" for name in ("taken as flat", "cut out", "told", "all of it")
+    }
+    assert tryon(monkeypatch, masks["taken as flat"], *worn) == 0
+    assert tryon(monkeypatch, masks["cut out"], *worn, "--garment-photo", "auto") == 0
+    assert tryon(monkeypatch, masks["told"], *worn, "--garment-photo", "worn") == 0
+    everything = ("--garment-mask", tmp_path / "all.png")
+    assert tryon(monkeypatch, masks["all of it"], *worn, *everything) == 0
+    found = {name: path.read_bytes() for name, path in masks.items()}
+    assert found["cut out"] == found["told"] != found["taken as flat"]
+    plain, restored = tmp_path / "plain.png", tmp_path / "restored.png"
+    for out, more in ((plain, ()), (restored, ("--restore", "background and skin"))):
+        mask = out.with_suffix(".mask.png")
+        assert tryon(monkeypatch, out, "--mask-out", mask, *more) == 0
+    less, more = (load_image(path.with_suffix(".mask.png")) > 0 for path in (restored, plain))
+    assert less.sum() < more.sum() and not (less & ~more).any()
+
+
+def test_what_belongs_to_garments_is_counted(refused: Refuse) -> None:
+    twice = ("--garment-mask", GARMENT, "--garment-mask", GARMENT)
+    assert "1 garments and 2 garment masks" in refused(*twice)
+    lengths = ("--mask-length", "hip", "--mask-length", "knee")
+    assert "mask_length is 'hip, knee', but the outfit has 1 garments" in refused(*lengths)
+    assert "nowhere.png" in refused("--garment-mask", "nowhere.png")
+
+
 def test_a_try_on_needs_a_garment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

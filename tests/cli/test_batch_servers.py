@@ -133,6 +133,7 @@ def test_check_looks_at_servers_and_workflow(
     assert run(monkeypatch, *asked) == 0
     said = capsys.readouterr().out
     assert "In quick_start a row sets person (1[0]), garment (1[1]), mask (2.mask)" in said
+    assert "No input is known for keypoints, which stay as they are in it: give --set" in said
     assert "4 of 4 rows can be dressed" in said and not stub.asked["/prompt"]
     stub.classes = {"LoadImage", "SaveImage"}
     assert run(monkeypatch, *asked) == 1

@@ -50,6 +50,10 @@ VALUES: dict[str, tuple[tuple[str, str], ...]] = {
     "fit": (("OOTD_FitPerson", "mode"),),
     "height": (("OOTD_TryOn", "size"), ("OOTD_FitPerson", "size"), ("OOTD_PrepareGarment", "size")),
     "person_index": (("OOTD_TryOn", "person_index"),),
+    "guidance_start": (("OOTD_TryOn", "guidance_start"), ("OOTD_FusedDenoiser", "guidance_start")),
+    "guidance_end": (("OOTD_TryOn", "guidance_end"), ("OOTD_FusedDenoiser", "guidance_end")),
+    "restore": (("OOTD_TryOn", "restore"), ("OOTD_VAEDecode", "restore")),
+    "garment_photo": (("OOTD_TryOn", "garment_photo"),),
 }
 """Inputs of this pack's nodes, all of which are set; ComfyUI may leave out those at their default.
 """

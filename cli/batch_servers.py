@@ -51,6 +51,8 @@ OPTIONS = {
     "height": "height",
 }
 """Parameters of the command that are options of a row, by their names there."""
+USUAL = ("mask", "keypoints", "category", "seed", "num_inference_steps", "guidance_scale")
+"""What rows set, beside their pictures, in most catalogues."""
 FLAGS = {"sets": "set", "compiles": "compile", "offloads": "offload"}
 """Flags that are not named as their parameter."""
 OF_NETWORKS = (
@@ -151,12 +153,18 @@ class ServerChoice:
         return asyncio.run(_faults(self.settings, self.workflow))
 
     def described(self) -> str:
-        """Which inputs of the workflow a row sets."""
+        """Which inputs of the workflow a row sets, and which of the usual ones were not found."""
         places = (
             f"{name} ({', '.join(map(str, places))})"
             for name, places in self.workflow.places.items()
         )
-        return f"In {self.workflow.name} a row sets {', '.join(places)}."
+        text = f"In {self.workflow.name} a row sets {', '.join(places)}."
+        if lacking := [name for name in USUAL if name not in self.workflow.places]:
+            text += (
+                f" No input is known for {', '.join(lacking)}, which stay as they are in it: give "
+                f"--set {lacking[0]}=NODE.INPUT to change that."
+            )
+        return text
 
 
 def server_choice(

@@ -56,7 +56,7 @@ def test_a_bundled_workflow_takes_a_rows_values(name: str) -> None:
     workflow = read_workflow(name)
     options = replace(
         workflow.own_options(), seed=77, num_inference_steps=3, guidance_scale=1.5,
-        mask_mode=MaskMode.HIDE_OLD_GARMENT, height=512,
+        mask_mode=MaskMode.HIDE_OLD_GARMENT, height=512, guidance_start=0.25,
     )  # fmt: skip
     assert not workflow.checked(Manifest(rows=[row_with(options=options)], faults=[])).faults
     graph = workflow.filled(row_with(options=options), FILES)
@@ -67,7 +67,7 @@ def test_a_bundled_workflow_takes_a_rows_values(name: str) -> None:
     values = {key: value for node in graph.values() for key, value in node["inputs"].items()}
     assert values["category"] == "dress" and values["size"] == "512x384"
     assert values.get("seed", values.get("noise_seed")) == 77
-    assert (values["steps"], values["cfg"]) == (3, 1.5)
+    assert (values["steps"], values["cfg"], values["guidance_start"]) == (3, 1.5, 0.25)
     assert '"hide old garment"' in json.dumps(graph)
     assert workflow.graph == read_workflow(name).graph, "the workflow itself is left alone"
     assert graph[workflow.output]["class_type"] == "SaveImage"

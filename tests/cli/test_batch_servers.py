@@ -10,7 +10,7 @@ import pytest
 
 from ootd_core.images.files import load_image
 from tests.catalogue.comfyui_stub import StubServer, stub_servers
-from tests.catalogue.drawn_catalogue import small_catalogue
+from tests.catalogue.drawn_catalogue import small_catalogue, write_manifest
 from tests.cli.test_tryon import run
 
 
@@ -133,6 +133,7 @@ def test_check_looks_at_servers_and_workflow(
     assert run(monkeypatch, *asked) == 0
     said = capsys.readouterr().out
     assert "In quick_start a row sets person (1[0]), garment (1[1]), mask (2.mask)" in said
+    assert "No input is known for keypoints, which stay as they are in it: give --set" in said
     assert "4 of 4 rows can be dressed" in said and not stub.asked["/prompt"]
     stub.classes = {"LoadImage", "SaveImage"}
     assert run(monkeypatch, *asked) == 1
@@ -142,7 +143,9 @@ def test_check_looks_at_servers_and_workflow(
     assert run(monkeypatch, *asked) == 1
     assert "it wants credentials" in capsys.readouterr().out
     monkeypatch.setenv("OOTD_SERVER_HEADERS", "X-Key: s3cr3t")
-    assert run(monkeypatch, *asked, "--guidance-start", "0.5") == 1
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    write_manifest(manifest, [row | {"options": {"feather": 7}} for row in rows])
+    assert run(monkeypatch, *asked) == 1
     said = capsys.readouterr().out
-    assert said.count("sets guidance_start, but quick_start has no input for it") == 4
+    assert said.count("sets feather, but quick_start has no input for it") == 4
     assert "s3cr3t" not in said

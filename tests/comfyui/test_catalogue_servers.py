@@ -1,5 +1,5 @@
 """A catalogue through two real ComfyUI servers, one of which is killed in the middle and started
-again with an empty queue."""
+again with an empty queue. The other one stands still meanwhile, so that it does not do all alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.comfyui_server import ComfyUIServer, comfyui_server, free_port
@@ -70,13 +71,19 @@ def test_a_server_killed_in_the_middle_costs_no_row(
                 time.sleep(0.05)
             first.process.kill()
             first.process.wait()
-            again.append(start("first", port=port))
+            other = psutil.Process(second.process.pid)
+            other.suspend()
+            try:
+                again.append(start("first", port=port))
+            finally:
+                other.resume()
 
         killing = threading.Thread(target=kill_and_start)
         killing.start()
         summary = run_plan(plan, engine, results, threading.Event())
         killing.join()
         assert (summary.done, summary.failed, summary.failures) == (8, 0, 0)
+        assert again[0].get("/history"), "it has done rows since"
         for server in (again[0], second):
             queue = server.get("/queue")
             assert not queue["queue_running"] and not queue["queue_pending"]

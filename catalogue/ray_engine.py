@@ -45,7 +45,7 @@ MOST_BEGUN = 3
 """Times that a row is begun, the first time with others, before it has failed."""
 MOST_STARTS = 4
 """Workers that may be started anew with no row done in between: then it is not the rows' fault."""
-TICK, LONG_WAIT, REACHED_WITHIN = 0.2, 60.0, 10.0
+TICK, LONG_WAIT, REACHED_WITHIN = 0.2, 120.0, 10.0
 """Seconds after which `stop` is looked at again, it is said that no worker has begun, and a cluster
 that does not answer is not there."""
 STORE_BYTES = 128 * 2**20

@@ -134,6 +134,7 @@ def _with_pictures(lines: Sequence[Line], out: str) -> list[_Row]:
     with ThreadPoolExecutor(READERS) as readers:
         hashed = dict(zip(unknown, readers.map(_digest, unknown), strict=True))
     results = Results(out)
+    masks = {f"masks/{name}" for name in files_below(join(out, "masks"))}  # servers give none
     rows: list[_Row] = []
     for line in lines:
         addresses = _inputs(line)
@@ -143,13 +144,13 @@ def _with_pictures(lines: Sequence[Line], out: str) -> list[_Row]:
             for address, digest in zip(addresses, known, strict=False)
         )
         key, files = line.get("key"), line.get("files", [])
-        mask = results.mask_file(key) if key and files else None
+        mask = results.mask_file(key) if key and files else ""
         rows.append(
             _Row(
                 line=line,
                 person=person,
                 garments=tuple(garments),
-                mask=None if mask is None else _Picture(f"{key}-mask", _below(out, mask)),
+                mask=_Picture(f"{key}-mask", _below(out, mask)) if mask in masks else None,
                 results=tuple(
                     _Picture(PurePosixPath(file).stem, _below(out, file)) for file in files
                 ),

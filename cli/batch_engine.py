@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,6 +66,8 @@ class EngineChoice:
             raise ValueError(
                 f"--device is '{device}', but Ray hands out the GPUs: {', '.join(RAY_DEVICES)}."
             )
+        if device == AUTO and self.address is None and "RAY_ADDRESS" not in os.environ:
+            return ["cuda" if choose_device(AUTO) == "cuda" else "cpu"]  # a cluster of this machine
         return [device]
 
     def make(self, settings: WorkerSettings, devices: Sequence[str]) -> Engine:

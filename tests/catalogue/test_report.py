@@ -100,10 +100,19 @@ def test_what_is_not_there_is_an_empty_place(tmp_path: Path) -> None:
     other = Image.new("RGB", (48, 64))
     other.save(rows[1].person)  # not what the row was dressed with
     report = write_report(str(out))
-    assert report.lacking == 4
+    assert report.lacking == 3
     first, second, third = (row["thumbnails"] for row in rows_in(out / "report"))
     assert first[0] == second[0] == "" and third[0]
     assert first[3] != [""] and third[2:] == ["", [""]]
+
+
+def test_a_run_without_masks_lacks_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_ledger(out, many_rows(tmp_path / "in", 2, 1, 1))
+    shutil.rmtree(out / "masks")
+    report = write_report(str(out))
+    assert (report.made, report.lacking) == (4, 0)
+    assert all(row["mask"] == row["thumbnails"][2] == "" for row in rows_in(out / "report"))
 
 
 def test_the_last_line_of_a_row_counts_and_a_kept_one_has_what_was_said(tmp_path: Path) -> None:

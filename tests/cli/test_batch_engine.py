@@ -8,6 +8,7 @@ import pytest
 
 from catalogue.local import LocalEngine
 from catalogue.ray_engine import RayEngine
+from cli import batch_engine
 from cli.batch_engine import EngineChoice, EngineName
 from ootd_core import requirements
 from tests.catalogue.drawn_catalogue import settings_for, small_catalogue
@@ -25,6 +26,12 @@ def test_the_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(engine, RayEngine)
     assert (engine.address, engine.workers, engine.settings) == ("auto", (2, 8), settings)
     assert ray.devices("auto") == ["auto"], "the cluster knows, not this machine"
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    here = EngineChoice(name=EngineName.RAY, address=None, workers=None)
+    monkeypatch.setattr(batch_engine, "choose_device", lambda _name: "cuda")
+    assert here.devices("auto") == ["cuda"]
+    monkeypatch.setattr(batch_engine, "choose_device", lambda _name: "mps")
+    assert here.devices("auto") == ["cpu"], "Ray hands out no other accelerators"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """A catalogue through two real ComfyUI servers, one of which is killed in the middle and started
-again with an empty queue. The other one stands still meanwhile, so that it does not do all alone."""
+again with an empty queue; the other one stands still meanwhile, so that both are needed."""
 
 from __future__ import annotations
 

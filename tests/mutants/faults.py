@@ -82,6 +82,8 @@ pasting = _of(
     f"{TESTS}/images/test_files.py",
     f"{TESTS}/images/test_compositing.py",
 )
+restoring = _of(f"{CORE}/images/restoring.py", f"{TESTS}/images/test_restoring.py")
+worn_garment = _of(f"{CORE}/images/worn_garment.py", f"{TESTS}/images/test_worn_garment.py")
 comparison = _of(f"{CORE}/images/comparison.py", f"{TESTS}/images/test_comparison.py")
 agnostic = _of(f"{CORE}/masks/agnostic.py", f"{TESTS}/masks/test_geometry.py")
 limbs = _of(f"{CORE}/masks/limbs.py", f"{TESTS}/masks/test_geometry.py")
@@ -225,6 +227,20 @@ FAULTS: tuple[Fault, ...] = (
              "HIDING_GARMENT_MARGIN = 12"),
     agnostic("thinner arms of hiding", "HIDING_ARM_WIDTH, HIDING_ARM_MARGIN = 72, 12",
              "HIDING_ARM_WIDTH, HIDING_ARM_MARGIN = 60, 12"),
+    restoring("no distance from the new garment",
+              "np.isin(person, list(CLOTHES)) | np.isin(result, list(CLOTHES))",
+              "np.isin(person, list(CLOTHES))"),
+    restoring("no distance from the old one",
+              "np.isin(person, list(CLOTHES)) | np.isin(result, list(CLOTHES))",
+              "np.isin(result, list(CLOTHES))"),
+    restoring("what became something else comes back", "(person == result) & ", ""),
+    restoring("a distance not scaled", "round(distance * scale)", "round(distance)"),
+    worn_garment("a print is a person", " & ~clothes\n", "\n"),
+    worn_garment("anybody's skin is enough", "    if not has_a_body(people):",
+                 "    if not people:"),
+    worn_garment("tips above the waistband", "WAISTBAND = 0.6", "WAISTBAND = 0.0"),
+    worn_garment("the ground is painted over", " & (label_map != Label.BACKGROUND)", ""),
+    worn_garment("what hides stays", "    if hidden.any():", "    if False:"),
     agnostic("larger specks", "SPECK = 30", "SPECK = 60"),
     agnostic("smaller pieces", "PIECE = 150", "PIECE = 100"),
     agnostic("nearer to the person is theirs", "np.min(others, axis=0) < own",

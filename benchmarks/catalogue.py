@@ -55,7 +55,8 @@ class Pictures:
     garments: Path
 
     def pairs(self) -> list[tuple[Path, Path]]:
-        return list(product(*(sorted(each.iterdir()) for each in (self.persons, self.garments))))
+        """Everybody in everything."""
+        return list(product(sorted(self.persons.iterdir()), sorted(self.garments.iterdir())))
 
 
 def draw_pictures(folder: Path, persons: int, garments: int, height: int) -> Pictures:

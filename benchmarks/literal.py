@@ -84,7 +84,8 @@ def dress(
 ) -> Tensor:
     """Scaled latents [samples, 4, h, w], of the noise that this project draws."""
     generator = torch.Generator().manual_seed(request.seed)
-    noise = draw_noise(request.num_images_per_prompt, *person.mask.shape[2:], generator)
+    height, width = person.mask.shape[2:]
+    noise = draw_noise(request.num_images_per_prompt, height, width, generator)
     with literal_fusion(networks.tryon_unet, features):
         return denoise(
             unet=networks.tryon_unet,

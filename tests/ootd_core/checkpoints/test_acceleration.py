@@ -20,6 +20,7 @@ from ootd_core.checkpoints.acceleration import (
     use_channels_last,
 )
 from ootd_core.checkpoints.networks import OFFLOADED, load_networks
+from ootd_core.fusion import transformer_blocks
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from tests.ootd_core.small_networks import FOLDER, small_networks
@@ -104,7 +105,7 @@ def test_offloaded_networks_are_there_when_they_run_and_gone_after(
         parts = [network.encoder, network.decoder] if name == "vae" else [network]
         for part in parts:
             watch(name, part)
-    watch("tryon_unet", networks.tryon_unet.mid_block.attentions[0].transformer_blocks[0].norm1)
+    watch("tryon_unet", transformer_blocks(networks.tryon_unet)[0].norm1)
     picture = TryOnPipeline(networks)(request())
     assert np.array_equal(picture, TryOnPipeline(small_networks())(request()))
     assert set(ran) == set(OFFLOADED)

@@ -72,7 +72,7 @@ class Stages:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class StageComparison:
     """Both sides' stages, and how far their pictures are apart (levels of 255)."""
 
     title: str
@@ -189,7 +189,7 @@ def compare(
     warm_up: bool = True,
     person_networks: PersonNetworks | None = None,
     layout: NetworkLayout | None = None,
-) -> Comparison:
+) -> StageComparison:
     """Runs both sides in turn. warm_up: a run of each before, whose times are not taken. layout:
     of random networks, whose FLOPs are then counted."""
     pipeline, request = TryOnPipeline(networks), make_request(*size, steps, samples)
@@ -214,7 +214,7 @@ def compare(
     one, other = (each.astype(int) for each in pictures)
     (_, ours), (_, theirs) = sides
     title = f"{size[0]}x{size[1]}, {steps} steps, {samples} sample{'s' if samples > 1 else ''}"
-    return Comparison(
+    return StageComparison(
         title=title, ours=ours, literal=theirs, difference=int(np.abs(one - other).max())
     )
 

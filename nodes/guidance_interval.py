@@ -15,7 +15,7 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ootd_core.sampling import guidance_bounds
+from ..ootd_core.conditioning import guidance_bounds
 from .wiring import FUSED
 
 _KEY = "ootd_guidance_interval"

@@ -14,10 +14,10 @@ from comfy_execution.graph_utils import GraphBuilder
 
 from ..ootd_core.categories import Category, check_category
 from ..ootd_core.checkpoints.catalogue import Part
+from ..ootd_core.conditioning import guidance_bounds
 from ..ootd_core.images.restoring import Restore
 from ..ootd_core.images.worn_garment import GarmentPhoto
 from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
-from ..ootd_core.sampling import guidance_bounds
 from . import model_folders
 from .decode import restore_input
 from .fit import garment_photo_input, person_index_input, size_input

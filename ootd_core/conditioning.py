@@ -5,6 +5,7 @@ of its end token. The full-body network reads the category's word, cut to three 
 garment's embedding appended. The same prompt goes to both UNets and, with guidance, to both halves.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # Tokens of text that each variant was trained with, begin and end tokens included.
 TEXT_TOKENS: dict[Variant, int] = {Variant.HALF_BODY: 2, Variant.FULL_BODY: 3}
+_ROUNDED = 0.6 / 1000  # of the sampling: what rounding to a timestep of training may shift
 
 
 def combine(variant: Variant, text: Tensor, image: Tensor) -> Tensor:
@@ -79,3 +81,19 @@ def encode_prompt(
     text = encode_label(variant, category, text_encoder, tokenizer)
     image = encode_garment_image(garment, image_encoder, image_processor)
     return combine(variant, text, image)
+
+
+def guidance_bounds(start: float, end: float) -> tuple[float, float]:
+    """The progress of the sampling at which guidance begins, and the one at which it ends.
+
+    Progress is 1 - timestep / last timestep of training: 0 in pure noise, 1 where none is left, the
+    same place whatever sampler and however many steps. A step is guided if begin <= progress < end.
+    Schedulers round timesteps, so both bounds lie a little earlier; an end of 1 leaves nothing out.
+    Raises ValueError unless 0 <= start < end <= 1. Source: arXiv 2404.07724.
+    """
+    if not 0 <= start < end <= 1:
+        raise ValueError(
+            f"Guidance is to go from {start} to {end} of the sampling, but guidance_start must "
+            "be 0 or more and below guidance_end, and that at most 1."
+        )
+    return start - _ROUNDED if start else 0.0, end - _ROUNDED if end < 1 else math.inf

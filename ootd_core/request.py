@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .categories import Category
+from .conditioning import guidance_bounds
 from .latents import SCALE, Repaint
 from .masks.morphology import validate_mask
 from .sampling import (
@@ -20,7 +21,6 @@ from .sampling import (
     TAKE_TIMESTEPS,
     NoiseLevels,
     Scheduler,
-    guidance_bounds,
 )
 
 MAX_STEPS = 1000  # of the noise schedule that the networks were trained on

@@ -7,7 +7,6 @@ garments. Latents stay float32 throughout, whatever the UNet computes in.
 """
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from .conditioning import guidance_bounds
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -64,7 +65,6 @@ SPEEDS: dict[Speed, tuple[int, Scheduler, NoiseLevels]] = {
     Speed.FAST: (7, Scheduler.DPMPP_2M, NoiseLevels.ALIGN_YOUR_STEPS),
 }
 LCM_MAX_STEPS = 50  # LCM picks its steps among this many
-_ROUNDED = 0.6 / 1000  # of the sampling: what rounding to a timestep of training may shift
 
 # diffusers' class, and what is set beside the checkpoint's noise schedule. UniPC ended at the
 # smallest sigma of training when the published pictures were made; diffusers now ends at zero,
@@ -145,22 +145,6 @@ def is_guided(guidance_scale: float) -> bool:
     At 1 the unconditional half cancels out; below, it is left out. Only the garment's half is run.
     """
     return guidance_scale > 1
-
-
-def guidance_bounds(start: float, end: float) -> tuple[float, float]:
-    """The progress of the sampling at which guidance begins, and the one at which it ends.
-
-    Progress is 1 - timestep / last timestep of training: 0 in pure noise, 1 where none is left, the
-    same place whatever sampler and however many steps. A step is guided if begin <= progress < end.
-    Schedulers round timesteps, so both bounds lie a little earlier; an end of 1 leaves nothing out.
-    Raises ValueError unless 0 <= start < end <= 1. Source: arXiv 2404.07724.
-    """
-    if not 0 <= start < end <= 1:
-        raise ValueError(
-            f"Guidance is to go from {start} to {end} of the sampling, but guidance_start must "
-            "be 0 or more and below guidance_end, and that at most 1."
-        )
-    return start - _ROUNDED if start else 0.0, end - _ROUNDED if end < 1 else math.inf
 
 
 @torch.inference_mode()

@@ -14,18 +14,16 @@ import torch
 from .networks import DTYPES, Networks
 
 AUTO = "auto"
-HALF_PRECISION = ("cuda", "mps")
-"""Kinds of devices that compute float16 at least twice as fast as float32."""
 CPP_COMPILERS = ("g++", "clang++", "cl")
 
 
 def choose_dtype(name: str, device: str) -> str:
-    """A name in DTYPES; "auto" is float16 on CUDA and MPS, float32 elsewhere.
+    """A name in DTYPES; "auto" is float32 on a CPU, float16 on all that compute it faster.
 
     Raises ValueError for an unknown name.
     """
     if name == AUTO:
-        return "fp16" if torch.device(device).type in HALF_PRECISION else "fp32"
+        return "fp32" if torch.device(device).type == "cpu" else "fp16"
     if name not in DTYPES:
         raise ValueError(f"dtype is '{name}', but must be one of {', '.join((AUTO, *DTYPES))}.")
     return name

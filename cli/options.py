@@ -62,7 +62,7 @@ PoseOption = Annotated[
     ),
 ]
 DtypeOption = Annotated[
-    str, typer.Option(help="fp32, fp16 or bf16; auto: fp16 on CUDA and MPS, else fp32")
+    str, typer.Option(help="fp32, fp16 or bf16; auto: fp32 on a CPU, else fp16")
 ]
 CompileOption = Annotated[
     bool,

@@ -47,7 +47,7 @@ def request(**changes: Any) -> TryOnRequest:
         ("auto", "cuda", "fp16"),
         ("auto", "cuda:1", "fp16"),
         ("auto", "mps", "fp16"),
-        ("auto", "xpu", "fp32"),
+        ("auto", "xpu", "fp16"),
         ("bf16", "cuda", "bf16"),
         ("fp16", "cpu", "fp16"),
         ("fp32", "cuda", "fp32"),

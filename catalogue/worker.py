@@ -58,7 +58,7 @@ OUT_OF_MEMORY = (
     "STATUS_ALLOC_FAILED",
 )
 """What errors of CUDA, of the CPU's allocator, of Windows' and of cuBLAS say."""
-MEMORY_ADVICE = "take a smaller height, --dtype fp16 on a GPU, or end other programs"
+MEMORY_ADVICE = "take a smaller height, --offload on a GPU, or end other programs"
 
 
 @dataclass(kw_only=True, slots=True)

@@ -25,7 +25,7 @@ INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
 """What shells say of a program that one of these signals ended."""
 OUT_OF_MEMORY = (
     "There is not enough memory: take a smaller --height, fewer samples or smaller batches, "
-    "--dtype fp16 on a GPU, or end other programs."
+    "--offload on a GPU, or end other programs."
 )
 
 

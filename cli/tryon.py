@@ -120,10 +120,11 @@ def tryon_command(
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
     garment = garment or []
-    if only_mask and (mask is not None or mask_out is not None or samples != 1):
+    pictures_only = mask is not None or mask_out is not None or samples != 1
+    if only_mask and (pictures_only or restore is not Restore.NONE):
         raise ValueError(
-            "--only-mask makes one mask of the person and no picture: leave --mask, --mask-out and "
-            "--samples out."
+            "--only-mask makes one mask of the person and no picture: leave --mask, --mask-out, "
+            "--samples and --restore out."
         )
     if len(garment) != len(category) and (garment or not only_mask):
         raise ValueError(

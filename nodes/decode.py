@@ -106,9 +106,24 @@ class DecodeTryOn(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, restore: str | None = None, checkpoint: str | None = None) -> bool:
         check_choices(cls, restore=restore)
-        if restore not in (None, Restore.NONE):
-            model_folders.check_files(checkpoint, parts=(Part.PARSER,))
+        if restore in (None, Restore.NONE):
+            return True
+        if checkpoint is None:
+            raise ValueError(
+                f"restore is '{restore}', but no checkpoint is named whose parser looks at the "
+                "result: name the one that made label_map."
+            )
+        model_folders.check_files(checkpoint, parts=(Part.PARSER,))
         return True
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, restore: str = Restore.NONE, checkpoint: str | None = None, **others: object
+    ) -> str:
+        """Another text when the parser that looks at the result is another."""
+        if restore == Restore.NONE or checkpoint is None:
+            return ""
+        return model_folders.stamp(checkpoint)
 
     @classmethod
     def check_lazy_status(cls, restore: str = Restore.NONE, **others: Any) -> list[str]:
@@ -127,7 +142,7 @@ class DecodeTryOn(io.ComfyNode):
         fit: list[Fit] | None = None,
         restore: str = Restore.NONE,
         label_map: list[NDArray[np.uint8]] | None = None,
-        checkpoint: str = model_folders.MINI,
+        checkpoint: str | None = None,
     ) -> io.NodeOutput:
         require("cv2")
         cls.validate_inputs(restore, checkpoint)
@@ -148,7 +163,7 @@ class DecodeTryOn(io.ComfyNode):
         regions = to_regions(mask, *results[0].shape[:2])
         originals = opaque(original)
         befores = [None] if restore == Restore.NONE else label_map or [None]
-        afters = [None] if restore == Restore.NONE else parse(results, checkpoint)
+        afters = [None] if restore == Restore.NONE else parse(results, str(checkpoint))
         batch = common_batch(
             latent=len(results),
             original=len(originals),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_patcher
@@ -11,7 +13,15 @@ from comfy_api.latest import io
 from numpy.typing import NDArray
 
 from ..ootd_core.categories import Category
-from ..ootd_core.images.fitting import Fit, fit_mask, fit_onto, prepare_garment, size_of, whole_fit
+from ..ootd_core.images.fitting import (
+    Fit,
+    fit_mask,
+    fit_onto,
+    fit_points,
+    prepare_garment,
+    size_of,
+    whole_fit,
+)
 from ..ootd_core.images.worn_garment import (
     GarmentPhoto,
     has_a_body,
@@ -200,7 +210,7 @@ class FitPerson(io.ComfyNode):
         """A painted mask says where the person is; a picture shown whole needs no label map."""
         check_choices(cls, size=size, mode=mode)
         shape = (image.shape[1], image.shape[2])
-        painted = painted_masks(mask, shape)[0] is not None
+        painted = all(each is not None for each in painted_masks(mask, shape))
         cropped = crops(shape, canvas_size(size, model), FitChoice(mode))
         wanted = (
             () if painted else ("label_map", "pose_keypoint") if cropped else ("pose_keypoint",)
@@ -243,7 +253,8 @@ class FitPerson(io.ComfyNode):
             repeated(given, batch),
             strict=True,
         ):
-            keypoints = [each.keypoints for each in people_in(frame, shape)]
+            people = people_in(frame, shape)
+            keypoints = [each.keypoints for each in people]
             person = choose_person(keypoints, shape, person_index=person_index)
             box = person_box(shape, label_map=labels, person=person, mask=painted)
             fit = choose_fit(shape, canvas, choice=FitChoice(mode), box=box)
@@ -254,7 +265,7 @@ class FitPerson(io.ComfyNode):
                     warn(warning)
             canvases.append(fit_onto(picture, fit))
             fits.append(fit)
-            frames.append(_frame(fitted_person(person, fit), fit))
+            frames.append(_frame(person, people, fit))
             empty = np.zeros(canvas, np.float32)
             masks.append(empty if painted is None else fit_mask(painted, fit))
         index = 0 if cropped else person_index
@@ -335,8 +346,8 @@ class PrepareGarment(io.ComfyNode):
         **others: Any,
     ) -> list[str]:
         """A flat garment, and one that is cut out by a mask, need no label map."""
-        painted = painted_masks(mask, (image.shape[1], image.shape[2]))[0] is not None
-        wanted = not painted and garment_photo != GarmentPhoto.FLAT
+        masks = painted_masks(mask, (image.shape[1], image.shape[2]))
+        wanted = any(each is None for each in masks) and garment_photo != GarmentPhoto.FLAT
         needed = ("label_map", "pose_keypoint") if garment_photo == GarmentPhoto.AUTO else MAP
         return [name for name in needed if wanted and others.get(name, 0) is None]
 
@@ -409,10 +420,23 @@ def _laid_flat(
     return lay_worn_garment(picture, labels, category, *canvas)
 
 
-def _frame(person: ChosenPerson, fit: Fit) -> Any:
-    everybody = [] if person.keypoints is None else [person.keypoints, *person.bystanders]
-    people = [
+def _frame(person: ChosenPerson, people: Sequence[Person], fit: Fit) -> Any:
+    """On the canvas: the person who is meant, with hands and feet, then the bystanders on it."""
+    fitted = fitted_person(person, fit)
+    everybody = [] if fitted.keypoints is None else [fitted.keypoints, *fitted.bystanders]
+    moved = [
         Person(keypoints=keypoints.astype(np.float32), score=float(keypoints[:, 2].mean()))
         for keypoints in everybody
     ]
-    return frame_of(people, height=fit.height, width=fit.width)
+    meant = next((each for each in people if each.keypoints is person.keypoints), None)
+    if meant is not None:
+        moved[0] = replace(moved[0], hands=_fitted(meant.hands, fit), feet=_fitted(meant.feet, fit))
+    return frame_of(moved, height=fit.height, width=fit.width)
+
+
+def _fitted(points: NDArray[np.float32] | None, fit: Fit) -> NDArray[np.float32] | None:
+    """Points [..., 3] on the canvas; those that are missing stay 0 0 0."""
+    if points is None:
+        return None
+    moved = fit_points(points.reshape(-1, 3), fit)
+    return np.where(moved[:, 2:] > 0, moved, 0).astype(np.float32).reshape(points.shape)

@@ -216,7 +216,8 @@ class GenerateMask(io.ComfyNode):
         cls, image: torch.Tensor, mask_use: str, mask: torch.Tensor | None = None, **others: Any
     ) -> list[str]:
         """Label map and joints are made only where a mask of one's own does not stand for them."""
-        painted = painted_masks(mask, (image.shape[1], image.shape[2]))[0] is not None
+        masks = painted_masks(mask, (image.shape[1], image.shape[2]))
+        painted = all(each is not None for each in masks)
         if painted and mask_use == "replace":
             return []
         needed = ("label_map", "pose_keypoint", "person_mask")

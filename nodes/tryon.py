@@ -212,26 +212,32 @@ class TryOnGarment(io.ComfyNode):
         check_variant(checkpoint, variant)
         if variant is not None and category is not None:
             check_category(VARIANTS[variant], Category(category))
-        if mask is not None or checkpoint is None:
+        if checkpoint is None:
             return True
         pose, has_parser = _seen_by(checkpoint, pose_network or POSE_NETWORKS[0])
-        if pose == model_folders.BLAZEPOSE:
-            model_folders.blazepose_files()
-        else:
-            model_folders.check_files(pose, parts=(Part.POSE,))
-        if has_parser:
-            model_folders.check_files(checkpoint, parts=(Part.PARSER,))
-        elif garment_photo not in (None, GarmentPhoto.FLAT) or restore not in (None, Restore.NONE):
+        usual = {"garment_photo": GarmentPhoto.FLAT, "restore": Restore.NONE}
+        parsing = {"garment_photo": garment_photo, "restore": restore}
+        parsing = {n: value for n, value in parsing.items() if value not in (None, usual[n])}
+        if parsing and not has_parser:
+            name, value = next(iter(parsing.items()))
             raise ValueError(
-                f"garment_photo is '{garment_photo}' and restore '{restore}', but the checkpoint "
-                "has no parser for photographs, which they need: leave them at 'flat' and 'none', "
-                "and cut a worn garment out with Prepare Garment Image and a mask."
+                f"{name} is '{value}', but the checkpoint has no parser for photographs, which it "
+                f"needs: leave it at '{usual[name]}'. Prepare Garment Image cuts a worn garment "
+                "out with a mask."
             )
+        # A mask takes the place of what is seen of the person, not of the garment or the result.
+        if has_parser and (parsing or mask is None):
+            model_folders.check_files(checkpoint, parts=(Part.PARSER,))
+        if mask is None or "garment_photo" in parsing:
+            if pose == model_folders.BLAZEPOSE:
+                model_folders.blazepose_files()
+            else:
+                model_folders.check_files(pose, parts=(Part.POSE,))
         return True
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str | None = None, **_others: object) -> str:
-        return model_folders.stamp(checkpoint)
+        return model_folders.stamp(checkpoint) + model_folders.stamp(model_folders.BLAZEPOSE)
 
     @classmethod
     def execute(

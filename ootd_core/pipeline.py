@@ -100,12 +100,13 @@ class TryOnPipeline:
         self, request: TryOnRequest, of_same_garment: EncodedRequest | None = None
     ) -> EncodedRequest:
         """Everything that comes before the denoising; the garment's may come from another."""
+        # In this order each large network comes to the device once, where they are offloaded.
+        person = self.encode_person(request)
         if of_same_garment is None:
             prompt = self.encode_prompt(request)
             garment = self.read_garment(request, prompt)
         else:
             prompt, garment = of_same_garment.prompt, of_same_garment.garment
-        person = self.encode_person(request)
         return EncodedRequest(request=request, prompt=prompt, garment=garment, person=person)
 
     def encode_prompt(self, request: TryOnRequest) -> Tensor:

@@ -123,7 +123,8 @@ def check_sampling(
         if num_inference_steps > ALIGNED_MAX_STEPS:
             raise ValueError(
                 f"num_inference_steps is {num_inference_steps}, but the noise levels "
-                f"{noise_levels} are for few steps, at most {ALIGNED_MAX_STEPS}."
+                f"{noise_levels} (--speed fast) are for few steps, at most {ALIGNED_MAX_STEPS}: "
+                "take fewer, or name a sampler (--sampler), whose levels are even."
             )
     if not 1 <= num_images_per_prompt <= MAX_IMAGES:
         raise ValueError(

@@ -99,7 +99,7 @@ def sampling_of(
     """
     steps, usual, levels = SPEEDS[speed]
     return {
-        "num_inference_steps": num_inference_steps or steps,
+        "num_inference_steps": steps if num_inference_steps is None else num_inference_steps,
         "scheduler": scheduler or usual,
         "noise_levels": levels if scheduler is None else NoiseLevels.EVEN,
     }

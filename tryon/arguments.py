@@ -67,9 +67,10 @@ def mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
 def garment_masks(
     masks: AnyImage | Sequence[AnyImage | None] | None, garments: Sequence[NDArray[np.uint8]]
 ) -> list[SoftMask | None]:
-    """The masks of the garments' pictures, float32 [H, W] in [0, 1]; None where none is painted.
+    """The masks of the garments' pictures, float32 [H, W] in [0, 1]; None where none is given.
 
-    Raises ValueError for another number of masks, or as `own_mask` does.
+    Raises ValueError for another number of masks, one that is black throughout, or as `own_mask`
+    does.
     """
     if masks is None:
         return [None] * len(garments)
@@ -84,6 +85,10 @@ def garment_masks(
     for mask, garment in zip(masks, garments, strict=True):
         try:
             found.append(own_mask(mask_array(mask), size_of(garment)))
+            if mask is not None and found[-1] is None:
+                raise ValueError(
+                    "the mask is black throughout: make the garment white in it, or leave it out."
+                )
         except ValueError as error:
             raise ValueError(f"garment_mask: {error}") from error
     return found

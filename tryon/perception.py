@@ -114,7 +114,9 @@ class PersonNetworks:
     @cached_property
     def parser(self) -> HumanParser:
         """The human parser. Raises FileNotFoundError or ValueError for a file that is unfit."""
-        atr, lip = self._files(Part.PARSER, "a mask (--mask) does without it")
+        atr, lip = self._files(
+            Part.PARSER, "a mask (--mask, of a worn garment --garment-mask) does without it"
+        )
         return HumanParser(atr, lip, device=self.device)
 
     @cached_property

@@ -20,15 +20,17 @@ from PIL import Image
 
 from ootd_core.categories import Category, Variant, as_category, check_category
 from ootd_core.checkpoints.acceleration import (
+    AUTO,
     check_compile,
     check_offload,
+    choose_dtype,
     compile_denoiser,
     use_channels_last,
 )
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, verify
 from ootd_core.checkpoints.lora import merge_loras
-from ootd_core.checkpoints.networks import Networks, load_networks
+from ootd_core.checkpoints.networks import DTYPES, Networks, load_networks
 from ootd_core.checkpoints.reading import read_json
 from ootd_core.checkpoints.verification import trained_size
 from ootd_core.images.compositing import paste_back
@@ -123,7 +125,7 @@ class TryOn:
         self.variant = variant
         self.pose_network = pose_network
         self.device = torch.device("cpu")
-        self.dtype = torch.float32
+        self._dtype: torch.dtype | None = None
         self._loras: list[tuple[Path, float]] = []
         self._offloads = self._compiles = False
 
@@ -170,20 +172,27 @@ class TryOn:
     ) -> Self:
         """Run on another device, in another dtype. Networks that are loaded are loaded again."""
         self.device = self.device if device is None else torch.device(device)
-        self.dtype = self.dtype if dtype is None else dtype
+        self._dtype = self._dtype if dtype is None else dtype
         for cached in ("networks", "person_networks"):
             self.__dict__.pop(cached, None)
         return self
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in: as `choose_dtype` chooses, unless `to` was given one."""
+        return self._dtype or DTYPES[choose_dtype(AUTO, str(self.device))]
+
     def enable_model_cpu_offload(self) -> Self:
         """Keep the networks in main memory, but for those of the stage that runs.
 
-        Slower, and the device needs memory for its largest network alone. Raises ValueError where
+        Parser and pose network run on the CPU. Slower, and the device needs memory for its largest
+        network alone. Raises ValueError where
         the device (see `to`) is the CPU.
         """
         check_offload(str(self.device))
         self._offloads = True
-        self.__dict__.pop("networks", None)
+        for cached in ("networks", "person_networks"):
+            self.__dict__.pop(cached, None)
         return self
 
     def compile(self) -> Self:
@@ -223,8 +232,9 @@ class TryOn:
     @cached_property
     def person_networks(self) -> PersonNetworks:
         """The human parser and the pose network."""
+        device = "cpu" if self._offloads else str(self.device)
         return PersonNetworks(
-            self.folder, self.variant, device=str(self.device), pose_network=self.pose_network
+            self.folder, self.variant, device=device, pose_network=self.pose_network
         )
 
     def __call__(
@@ -346,8 +356,11 @@ class TryOn:
                     noise_levels=options.noise_levels,
                 )
                 with timed(seconds, "paste back"):
+                    before = label_map
+                    if painted is not None and options.restore is not Restore.NONE:
+                        before = self.person_networks.labels(canvas)
                     for result in results:
-                        changed = repaint & ~self._restored(canvas, result, label_map, options)
+                        changed = repaint & ~self._restored(before, result, options)
                         dressed.append(
                             paste_back(image, result, changed, subject.fit, options.feather)
                         )
@@ -497,21 +510,22 @@ class TryOn:
         return lay_worn_garment(picture, label_map, category, *canvas), ()
 
     def _check_restore(self, options: TryOnOptions) -> None:
-        if options.restore is not Restore.NONE and not self.person_networks.has_parser:
+        if options.restore is Restore.NONE:
+            return
+        if not self.person_networks.has_parser:
             raise ValueError(
                 f"restore is '{options.restore}', which compares label maps of person and result, "
                 "but the model folder has no parser for photographs: leave restore at 'none'."
             )
+        _ = self.person_networks.parser  # what is missing or damaged is said before the work
 
     def _restored(
-        self, canvas: Picture, result: Picture, label_map: LabelMap | None, options: TryOnOptions
+        self, before: LabelMap | None, result: Picture, options: TryOnOptions
     ) -> BoolMask:
         """Where the original comes back inside the mask [height, width]."""
-        if options.restore is Restore.NONE:
-            return np.zeros(size_of(canvas), np.bool_)
-        before = self.person_networks.labels(canvas) if label_map is None else label_map
-        after = self.person_networks.labels(result)
-        return restored_region(before, after, options.restore)
+        if before is None or options.restore is Restore.NONE:
+            return np.zeros(size_of(result), np.bool_)
+        return restored_region(before, self.person_networks.labels(result), options.restore)
 
     def _find(self, picture: Picture, person: ChosenPerson) -> SeenPerson | None:
         """The person chosen as they are seen in a picture; None where they are not."""

@@ -40,7 +40,8 @@ def check_offload(device: str) -> None:
     """Raises ValueError, one sentence, where there is no memory to free."""
     if torch.device(device).type == "cpu":
         raise ValueError(
-            "Offloading frees a GPU's memory, but the networks run on the CPU: leave it out."
+            "Offloading frees a GPU's memory, but the networks are to run on the CPU: name the GPU "
+            "first (--device cuda; in Python .to('cuda')), or leave it out."
         )
 
 

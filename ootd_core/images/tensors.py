@@ -20,6 +20,8 @@ def to_images(images: torch.Tensor) -> NDArray[np.uint8]:
         raise ValueError(f"Pictures are [B, 3, H, W], not {list(images.shape)}.")
     pixels = images.detach().float().cpu()
     if bool(torch.isnan(pixels).any()):
-        raise ValueError("The picture holds NaN: use float32 or bfloat16 instead of float16.")
+        raise ValueError(
+            "The picture holds NaN: use bfloat16 or float32 instead of float16 (--dtype bf16)."
+        )
     levels = (pixels / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0
     return levels.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()

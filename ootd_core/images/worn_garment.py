@@ -33,7 +33,7 @@ MIN_JOINTS = 8  # of a body that wears something
 MIN_SHARE = 0.005  # of the picture: less is noise of the parser
 SPECK = 60  # area in pixels at a height of 512, as the lengths below
 EDGE = 1.5  # over which the cut-out fades: labels are no finer
-PAINT_RADIUS = 6
+PAINT_RADIUS, MOST_PAINT_RADIUS = 6, 12  # the latter in pixels of any picture: its cost is squared
 WAISTBAND = 0.6
 """Of a lower garment's breadth: narrower rows above its waistband are tips beside shirt and hands,
 which would be taken for a waist."""
@@ -137,9 +137,6 @@ def _painted_over(
 
     wider = grow_mask(hidden, max(round(EDGE * scale), 1))
     outside = grow_mask(~(garment | hidden), 1)
-    return np.asarray(
-        cv2.inpaint(
-            picture, (wider & ~outside).astype(np.uint8), PAINT_RADIUS * scale, cv2.INPAINT_TELEA
-        ),
-        np.uint8,
-    )
+    radius = min(PAINT_RADIUS * scale, MOST_PAINT_RADIUS)
+    painted = cv2.inpaint(picture, (wider & ~outside).astype(np.uint8), radius, cv2.INPAINT_TELEA)
+    return np.asarray(painted, np.uint8)

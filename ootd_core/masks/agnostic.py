@@ -42,7 +42,7 @@ HIDING_GARMENT_MARGIN = 16
 HIDING_ARM_WIDTH, HIDING_ARM_MARGIN = 72, 12
 TORSO_MARGIN = 24
 SPECK = 30  # area: smaller pieces of a label are noise of the parser
-ASTRAY = 12  # a joint farther from the person's pixels than this was seen where no person is
+ASTRAY = 12  # a limb's joint farther from the person's pixels than this was seen where nobody is
 PIECE = 150  # area: smaller pieces of the mask are not worth repainting
 
 MIN_PERSON_SHARE = 0.005  # of the picture's pixels
@@ -137,9 +137,9 @@ def agnostic_mask(
         hide = mode is MaskMode.HIDE_OLD_GARMENT
         new = None
         if mode is MaskMode.AUTO:
-            skeleton = skeleton.within(grow_mask(labels > 0, round(ASTRAY * skeleton.scale)))
+            seen = skeleton.within(grow_mask(labels > 0, round(ASTRAY * skeleton.scale)))
             new = lay_new_garment(
-                skeleton,
+                seen,
                 category,
                 garment=garment,
                 garment_mask=garment_mask,
@@ -147,8 +147,10 @@ def agnostic_mask(
                 sleeves=sleeves,
             )
             said = new.warnings
-            if category is Category.LOWER and new.region.any():
-                labels = _skirt_of_a_dress(labels, new.region)
+            if new.region.any():  # else the mask is that of `robust`
+                skeleton = seen
+                if category is Category.LOWER:
+                    labels = _skirt_of_a_dress(labels, new.region)
         bare = new.bare if new else frozenset[Label]()
         mask, kept = _robust(labels, skeleton, category, variant, hide=hide, bare=bare)
         if new and new.region.any():

@@ -96,15 +96,14 @@ class Skeleton:
         return tuple(JOINTS[joint] for joint in joints if not self.known[joint])
 
     def within(self, region: BoolMask) -> Skeleton:
-        """The skeleton without the joints in the picture that lie outside a region [H, W].
-
-        All stay where none would, as with the label map of nobody.
-        """
+        """The skeleton without elbows, wrists, knees and ankles that lie in the picture but outside
+        a region [H, W]. Shoulders and hips, which are seldom wrong, stay."""
         x, y = np.round(self.points).astype(np.int64).T
         inside = (x >= 0) & (y >= 0) & (x < self.width) & (y < self.height)
-        rows, columns = np.where(inside, y, 0), np.where(inside, x, 0)
-        known = self.known & (~inside | region[rows, columns])
-        return replace(self, known=known) if known.any() else self
+        astray = inside & ~region[np.where(inside, y, 0), np.where(inside, x, 0)]
+        outer = np.zeros(len(astray), dtype=np.bool_)
+        outer[[joint for limb in (*ARMS.values(), *LEGS) for joint in limb[1:]]] = True
+        return replace(self, known=self.known & ~(astray & outer))
 
     def distance(self) -> NDArray[np.float32]:
         """How far each pixel is from the nearest bone or joint [H, W]; infinite without any."""

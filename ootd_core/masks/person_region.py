@@ -47,6 +47,7 @@ HEM = 0.3
 WAIST = 0.38
 """How far above the hips a lower garment begins, in lengths of the torso."""
 OTHER_COLOUR = 22.0
+BESIDE_BONE = 0.4  # torsos from an arm's bone to what is compared with it
 """CIE 1976 difference from which cloth beside an arm is not the arm: shadows differ by less."""
 COLOUR_BLUR = 1.5
 CLOTH_SPECK = 40
@@ -182,13 +183,15 @@ def _cloth_beside_arms(body: BodyParts, skeleton: Skeleton, picture: NDArray[np.
     bones[~arms] = 1
     if bones.all():
         return np.zeros(size, np.bool_)
-    _, numbers = cv2.distanceTransformWithLabels(
+    distance, numbers = cv2.distanceTransformWithLabels(
         bones, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     nearest = np.asarray(numbers, np.int64)
     of_bone = np.zeros((int(nearest.max()) + 1, 3), np.float32)
     of_bone[nearest[bones == 0]] = colours[bones == 0]
     other = np.linalg.norm(colours - of_bone[nearest], axis=2) > OTHER_COLOUR
+    # An arm whose own bone is not known must not be compared with the other arm's.
+    other &= np.asarray(distance) <= BESIDE_BONE * body.torso
     below_waist = body.below_hips() >= -WAIST * body.torso
     # What lies on the arm's outer side is ground that the person mask takes along.
     pieces, sizes = pieces_of(arms & below_waist & other)

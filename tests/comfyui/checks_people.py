@@ -85,6 +85,30 @@ def check_the_person_of_the_command_line_is_dressed(inside: Inside) -> str:
     return f"masks alike: {same}"
 
 
+def check_fit_person_takes_hands_and_feet_along(inside: Inside) -> None:
+    person = torch.rand(1, 256, 256, 3)
+    points = [value for joint in range(18) for value in (60 + 8 * joint, 20 + 12 * joint, 1.0)]
+    foot = [value for point in range(6) for value in (100 + point, 200 + point, 1.0)]
+    pose = [
+        {
+            "people": [{"pose_keypoints_2d": points, "foot_keypoints_2d": foot}],
+            "canvas_height": 256,
+            "canvas_width": 256,
+        }
+    ]
+    found = inside.call(
+        "OOTD_FitPerson", image=person, size="256x192", mode="pad", pose_keypoint=pose
+    )[3]
+    (moved,) = found[0]["people"]
+    body, feet = (
+        np.reshape(moved[name], (-1, 3)) for name in ("pose_keypoints_2d", "foot_keypoints_2d")
+    )
+    before, seen = np.reshape(foot, (-1, 3)), feet[:, 2] > 0
+    scale = (body[1, 0] - body[0, 0]) / 8
+    expected = body[0, :2] + scale * (before[:, :2] - (60, 20))
+    assert seen.any() and np.allclose(feet[seen, :2], expected[seen], atol=1e-3), feet
+
+
 def check_an_unpainted_mask_means_none(inside: Inside) -> None:
     """Load Image gives 64x64 zeros where a picture has no alpha channel."""
     picture = load_file(inside.reference)["people.picture"].numpy()

@@ -69,6 +69,8 @@ def check_a_worn_garment_is_cut_out(inside: Inside) -> str:
     assert lazy(image=person, garment_photo="worn", **unknown) == ["label_map"]
     assert lazy(image=person, label_map=None, garment_photo="flat") == []
     assert lazy(image=person, label_map=None, mask=mask) == [] == lazy(image=person)
+    one_black = torch.cat([mask, torch.zeros_like(mask)])
+    assert lazy(image=person, mask=one_black, garment_photo="worn", **unknown) == ["label_map"]
     return f"{float((cut < 0.98).any(-1).float().mean()):.2f} of the canvas is garment"
 
 
@@ -92,14 +94,15 @@ def check_the_original_comes_back_where_nothing_changed(inside: Inside) -> str:
     plain, everything = decoded()
     none, same = decoded(restore="none", label_map=labels)
     assert torch.equal(plain, none) and torch.equal(everything, same)
-    background, less = decoded(restore="background", label_map=labels)
+    background, less = decoded(restore="background", label_map=labels, checkpoint=MINI)
     skin, least = decoded(restore="background and skin", label_map=labels, checkpoint=MINI)
     assert least.sum() < less.sum() < everything.sum()
     assert not (least & ~less).any() and torch.equal(background[~less], person[~less])
     assert torch.equal(skin[~least], person[~least])
     back = everything & ~less
     assert (torch.tensor(labels[0])[None][back] == 0).all()
-    _refused(lambda: decoded(restore="background"), "restore", "label_map")
+    _refused(lambda: decoded(restore="background", checkpoint=MINI), "restore", "label_map")
+    _refused(lambda: decoded(restore="background", label_map=labels), "restore", "checkpoint")
     _refused(lambda: decoded(restore="everything"), "restore", "background")
     lazy = inside.nodes["OOTD_VAEDecode"].check_lazy_status
     assert lazy(label_map=None) == [] and lazy(restore="background") == []
@@ -138,6 +141,9 @@ def check_try_on_garment_sees_with_the_chosen_networks(inside: Inside) -> None:
     assert decode["restore"] == "background" and decode["label_map"]
     assert decode["checkpoint"] == MINI
     _refused(lambda: validate(**asked, pose_network="blazepose"), "download --part blazepose")
+    asks = {"pose_network": "blazepose", "mask": ["9", 0]}
+    _refused(lambda: validate(**asked, **asks, restore="background"), "restore", "parser", "none")
+    assert validate(**asked, **asks) is True
     place = inside.folder / "models" / "ootdiffusion" / "blazepose"
     place.mkdir(parents=True)
     try:

@@ -1,5 +1,6 @@
 """Garments that somebody wears in their picture, and what of the original comes back."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from ootd_core.categories import Category
+from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.datasets.paper_dolls.picture import draw_garment, draw_person
 from ootd_core.datasets.paper_dolls.sample import (
     changed,
@@ -117,6 +119,8 @@ def test_a_mask_cuts_a_garment_out_without_a_parser(
         asked(options=worn)
     with pytest.raises(ValueError, match="2 garment masks and 1 garments"):
         asked(garment_mask=[cut_out, None])
+    with pytest.raises(ValueError, match="garment_mask: the mask is black throughout"):
+        asked(garment_mask=[np.zeros_like(cut_out)])
     with pytest.raises(ValueError, match="garment_mask: The mask is 128x"):
         asked(garment_mask=[cut_out[::2]])
 
@@ -170,3 +174,28 @@ def test_restoring_without_a_parser_is_refused_before_the_work(
     without_parser(monkeypatch, people=1)
     with pytest.raises(ValueError, match=r"restore is .background., .* no parser"):
         mini(drawn["person"], drawn["flat"], "dress", restore="background")
+
+
+def test_a_parser_that_only_restoring_needs_is_asked_for_before_the_work(
+    drawn: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(MINI_CHECKPOINT, folder)
+    shutil.rmtree(folder / "humanparsing")
+    mask = np.zeros((256, 192), np.float32)
+    mask[100:200, 60:130] = 1
+    dressing = TryOn.from_pretrained(folder).dressing(
+        drawn["person"], drawn["flat"], "dress", mask=mask,
+        options=TryOnOptions(restore="background"),  # pyright: ignore[reportArgumentType]
+    )  # fmt: skip
+    with pytest.raises(FileNotFoundError, match="The human parser lacks"):
+        next(dressing)
+
+
+def test_a_mask_of_ones_own_and_restoring_go_together(mini: TryOn, drawn: dict[str, Any]) -> None:
+    mask = np.zeros((256, 192), np.float32)
+    mask[60:220, 20:170] = 1
+    given = {"options": TryOnOptions(num_inference_steps=1), "mask": mask}
+    whole = mini(drawn["person"], drawn["flat"], "dress", **given)
+    less = mini(drawn["person"], drawn["flat"], "dress", restore="background", **given)
+    assert 0 < np.count_nonzero(less.mask) < np.count_nonzero(whole.mask)

@@ -121,7 +121,7 @@ def test_networks_stay_where_they_are_unless_offloaded(monkeypatch: pytest.Monke
 
 def test_there_is_nothing_to_offload_on_a_cpu() -> None:
     check_offload("cuda:0")
-    with pytest.raises(ValueError, match="networks run on the CPU: leave it out"):
+    with pytest.raises(ValueError, match="networks are to run on the CPU: name the GPU"):
         check_offload("cpu")
 
 

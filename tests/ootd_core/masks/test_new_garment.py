@@ -224,5 +224,6 @@ def test_a_joint_seen_where_nobody_is_draws_no_limb() -> None:
     made = make(category=UPPER, garment=top(), points=astray)
     assert made.missing == ("right wrist",)
     assert not made.mask[40:150, 10:90].any()
-    of_nobody = make(np.zeros((512, 384), np.uint8), category=UPPER, garment=top())
-    assert of_nobody.missing == ()
+    as_robust = make(category=UPPER, points=astray)
+    robust = make(category=UPPER, points=astray, mode=MaskMode.ROBUST)
+    assert as_robust.missing == () and np.array_equal(as_robust.mask, robust.mask)

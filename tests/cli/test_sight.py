@@ -19,4 +19,4 @@ def test_the_command_looks_at_held_out_dolls(
     command.sight_command(dolls=1, first=3)
     assert looked == [[3]]
     said = capsys.readouterr().out
-    assert "left wrist" in said and "upper clothes" in said
+    assert "nose  " in said and "left arm  " in said, said

@@ -76,6 +76,8 @@ def check_every_wrong_choice_is_said_once(inside: Inside) -> str:
             if not isinstance(slot, io.Combo.Input):
                 continue
             prompt = json.loads(json.dumps(quick if kind == "OOTD_TryOn" else upper))
+            if kind == "OOTD_VAEDecode":  # its checkpoint is of no use, and of no harm, without
+                _inputs_of(prompt, kind)["restore"] = "background"
             _inputs_of(prompt, kind)[slot.id] = "uper"
             problems = _problems(prompt)
             assert len(problems) == 1, (kind, slot.id, problems)

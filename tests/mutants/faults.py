@@ -72,6 +72,7 @@ CORE, TESTS = "ootd_core", "tests/ootd_core"
 fusion = _of(f"{CORE}/fusion.py", f"{TESTS}/test_fusion.py")
 conditioning = _of(f"{CORE}/conditioning.py", f"{TESTS}/test_conditioning.py")
 latents = _of(f"{CORE}/latents.py", f"{TESTS}/test_latents.py")
+interval = _of(f"{CORE}/conditioning.py", f"{TESTS}/test_sampling.py")
 sampling = _of(f"{CORE}/sampling.py", f"{TESTS}/test_sampling.py")
 pipeline = _of(f"{CORE}/pipeline.py", f"{TESTS}/test_pipeline.py")
 request = _of(f"{CORE}/request.py", f"{TESTS}/test_request.py", "tests/tryon/test_options.py")
@@ -161,7 +162,7 @@ FAULTS: tuple[Fault, ...] = (
     sampling("guidance swapped", "without + guidance_scale * (with_garment - without)",
              "with_garment + guidance_scale * (without - with_garment)"),
     sampling("both halves at 1", "return guidance_scale > 1", "return guidance_scale >= 1"),
-    sampling("rounded timesteps cross the interval's end", "end - _ROUNDED if end < 1",
+    interval("rounded timesteps cross the interval's end", "end - _ROUNDED if end < 1",
              "end + _ROUNDED if end < 1"),
     sampling("another sampler keeps the speed's levels",
              "levels if scheduler is None else NoiseLevels.EVEN", "levels"),

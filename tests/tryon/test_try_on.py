@@ -271,6 +271,7 @@ def test_every_setting_reaches_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(tryon.try_on, "TryOnPipeline", Recorder)
     monkeypatch.setattr(tryon.try_on, "load_networks", lambda *_, **__: None)
+    monkeypatch.setattr(tryon.try_on, "use_channels_last", lambda _: None)
     person, garment = load_image(PERSON), load_image(GARMENT)
     mask = np.zeros((256, 192), np.float32)
     mask[100:180, 60:140] = 1

@@ -179,6 +179,8 @@ def demo(python: Path, options: list[str]) -> int:
 
 # Two processes halve the wait. A file stays in one of them, for its tests share what they set up.
 PARALLEL = ("-n", "2", "--dist", "loadfile")
+# Each with a core of its own: threads of both on the same cores wait for one another.
+THREADS = {"OMP_NUM_THREADS": "1"}
 
 
 def test(python: Path, options: list[str]) -> int:
@@ -190,7 +192,7 @@ def test(python: Path, options: list[str]) -> int:
     ]
     for step in steps:
         announce(" ".join(step))
-        code = run([str(python), "-m", *step], folder=ROOT)
+        code = run([str(python), "-m", *step], folder=ROOT, **THREADS)
         if code != 0:
             return code
     return 0

@@ -12,7 +12,7 @@ from typing import Any
 
 from catalogue import local
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
-from catalogue.ray_engine import Dresser
+from catalogue.ray_worker import Dresser
 
 SERVE = local._serve  # pyright: ignore[reportPrivateUsage]
 

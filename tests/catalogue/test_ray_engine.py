@@ -21,7 +21,8 @@ from catalogue.engine import Finished, RowState, RowTask
 from catalogue.ledger import read_ledger
 from catalogue.local import LocalEngine
 from catalogue.plan import make_plan, weights_stamp
-from catalogue.ray_engine import Desk, RayEngine, check_machine, in_groups, workers_range
+from catalogue.ray_engine import RayEngine, in_groups, workers_range
+from catalogue.ray_worker import Desk, check_machine
 from catalogue.results import Results
 from catalogue.run import run_plan
 from tests.catalogue.drawn_catalogue import rows_of, settings_for, small_catalogue

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
-from catalogue.ray_worker import KINDS, MOST_BEGUN, Desk, Dresser, finished_of, given_up
+from catalogue.ray_worker import MOST_BEGUN, Desk, Dresser, error_of, finished_of, given_up
 from catalogue.results import Results
 from catalogue.storage import is_remote
 from ootd_core.requirements import require
@@ -119,10 +119,10 @@ class RayEngine:
         out = {(g, i): task for g, group in enumerate(groups) for i, task in enumerate(group)}
         with closing(self._records(groups, settings, pool, mark, stop)) as records:
             for record in records:
-                kind, *said = json.loads(record)
-                if kind in KINDS:
-                    raise KINDS[kind](*said)
-                task = out.pop((kind, said[0]), None)
+                place, *said = json.loads(record)
+                if isinstance(place, str):
+                    raise error_of(place, *said)
+                task = out.pop((place, said[0]), None)
                 if task is not None:  # a record may come twice, after a kill
                     self._lost.pop(task.key, None)
                     yield finished_of(task, said[1:])

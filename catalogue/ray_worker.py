@@ -24,7 +24,9 @@ MOST_BEGUN = 3
 KINDS = {
     each.__name__: each for each in (FileNotFoundError, OSError, ModuleNotFoundError, ValueError)
 }
-"""Errors that end a run, as they come back from another machine."""
+"""Errors of one sentence that end a run, as they come back from another machine."""
+DEFECT = RuntimeError.__name__
+"""Stands for errors of all other kinds, which end a run, too: they would come at every row."""
 
 
 class Desk:
@@ -93,7 +95,7 @@ class Dresser:
             check_machine(self._settings, mark)
             self._worker = self.make_worker(self._settings)
             self._results = Results(settings.out, settings.ending, settings.quality)
-        except tuple(KINDS.values()) as error:
+        except Exception as error:
             self._error = error
 
     def make_worker(self, settings: WorkerSettings) -> Worker:
@@ -110,8 +112,10 @@ class Dresser:
                     raise self._error
                 for index, finished in self._dress(group):
                     yield {"record": [record_of(group, index, finished)]}
-            except tuple(KINDS.values()) as error:
-                yield {"record": [json.dumps([kind_of(error), str(error)])]}
+            except self._ray.exceptions.RayError:
+                raise  # of the cluster, not of the work: the rows will be tried again
+            except Exception as error:
+                yield {"record": [json.dumps(said_of(error))]}
 
     def _dress(self, group: int) -> Iterator[tuple[int, Finished]]:
         tasks: list[RowTask] = self._ray.get(self._groups[group])
@@ -182,5 +186,14 @@ def given_up(task: RowTask, host: str) -> Finished:
     return Finished(task=task, state=RowState.FAILED, error=error, host=host)
 
 
-def kind_of(error: Exception) -> str:
-    return next(name for name, kind in KINDS.items() if isinstance(error, kind))
+def said_of(error: Exception) -> tuple[str, str]:
+    """What a record says of an error that ends the run: its kind and its sentence."""
+    for name, kind in KINDS.items():
+        if isinstance(error, kind):
+            return name, str(error)
+    return DEFECT, f"{type(error).__name__}: {error}"
+
+
+def error_of(kind: str, sentence: str) -> Exception:
+    """The error that a record speaks of."""
+    return KINDS.get(kind, RuntimeError)(sentence)

@@ -25,6 +25,8 @@ class StubWorker:
         self.batch = 2
         if settings.weights == "bad":
             raise ValueError("The networks are bad.")
+        if settings.weights == "too large":
+            raise MemoryError("no memory for the networks")
 
     def run(self, tasks: list[RowTask]) -> Iterator[Finished]:
         for task in tasks:
@@ -38,6 +40,8 @@ class StubWorker:
                 time.sleep(0.1)
             if name == "full":
                 raise OSError("The disk is full.")
+            if name == "defect":
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
             yield Finished(task=task, state=RowState.DONE, host=self.settings.host)
 
 

@@ -184,6 +184,11 @@ def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
     bad = replace(engine, settings=replace(settings, weights="bad"))
     with pytest.raises(ValueError, match="The networks are bad"):
         list(bad.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
+    with pytest.raises(RuntimeError, match=r"^RuntimeError: CUDA error: an illegal memory access"):
+        list(engine.run(iter(tasks_of(tmp_path, "a", "defect", "b")), threading.Event()))
+    large = replace(engine, settings=replace(settings, weights="too large"))
+    with pytest.raises(RuntimeError, match=r"^MemoryError: no memory for the networks"):
+        list(large.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
 
 
 def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, rea
 from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
 from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
-from catalogue.storage import is_remote, remove_leftovers
+from catalogue.storage import absolute, is_remote, remove_leftovers
 from cli.batch_engine import (
     AddressOption,
     EngineChoice,
@@ -195,6 +195,10 @@ def batch_command(
         return
     if out is None:
         raise ValueError("Say where the results go: --out FOLDER.")
+    # Workers of a cluster that is there already have a current folder of their own.
+    out, model = absolute(out), model.absolute()
+    lora = None if lora is None else lora.absolute()
+    cache = None if cache is None else cache.absolute()
     results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
     remote = server_choice(
         context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
@@ -237,7 +241,10 @@ def batch_command(
     if only_failures:
         rows = only_failed(rows, out)
         if not rows and not quiet:
-            typer.echo("No row failed before: there is nothing to do.", err=True)
+            typer.echo(
+                "No row of this manifest and these options failed before: there is nothing to do.",
+                err=True,
+            )
     if cache is None and not is_remote(out):
         cache = Path(out, CACHE)
     if remote is not None:
@@ -471,6 +478,6 @@ def _said(summary: Summary, plan: Plan, out: str) -> str:
         left = plan.total - summary.rows
         text += f", {left:,} left: the same command goes on where this one stopped"
     text += f". Results in {out}."
-    if summary.failures:
+    if summary.failed:
         text += f" {FAILURES} there says what went wrong; --only-failures tries those rows again."
     return text

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from catalogue.engine import WorkerSettings
 from catalogue.ledger import read_ledger
+from catalogue.local import LocalEngine
+from cli.batch_engine import EngineChoice
 from ootd_core.images.files import load_image
 from tests.catalogue.drawn_catalogue import small_catalogue, small_pictures, write_manifest
 from tests.cli.test_tryon import run
@@ -56,9 +59,45 @@ def test_a_catalogue_is_dressed_and_then_there(
     said = capsys.readouterr()
     assert said.out == said.err == ""
     assert batch(monkeypatch, manifest, out, "--only-failures") == 0
-    assert "No row failed before" in capsys.readouterr().err
+    assert "No row of this manifest and these options failed before" in capsys.readouterr().err
     assert batch(monkeypatch, manifest, out, "--seed", "1") == 0
     assert "0 rows done, 3 there before" in capsys.readouterr().err, "each row names its seed"
+
+
+def test_rows_are_known_again_whatever_folder_the_command_is_given_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 2, 1), tmp_path / "out"
+    rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
+    for row in rows:
+        for name in ("person", "garment", "mask"):
+            row[name] = Path(row[name]).relative_to(tmp_path / "in").as_posix()
+    write_manifest(manifest, rows)
+    settings: list[WorkerSettings] = []
+
+    def make(_choice: EngineChoice, given: WorkerSettings, devices: list[str]) -> LocalEngine:
+        settings.append(given)
+        return LocalEngine(given, devices)
+
+    monkeypatch.setattr(EngineChoice, "make", make)
+    person = tmp_path / "in/persons/person01.png"
+    good = person.read_bytes()
+    person.write_bytes(b"no picture")
+    monkeypatch.chdir(tmp_path / "in")
+    assert batch(monkeypatch, Path("manifest.jsonl"), "../out") == 1
+    person.write_bytes(good)
+    monkeypatch.chdir(tmp_path)
+    Path("cache").mkdir()
+    more = ("--only-failures", "--cache", "cache")
+    assert batch(monkeypatch, Path("in/manifest.jsonl"), "out", *more) == 0
+    said = capsys.readouterr().err
+    assert "1 rows done, 0 there before, 0 failed." in said
+    assert len({line["id"] for line in read_ledger(str(out))}) == 2
+    assert {each.out for each in settings} == {str(out)}, "a worker has another current folder"
+    assert [each.cache for each in settings] == [out / "cache", tmp_path / "cache"]
+    monkeypatch.chdir(out)
+    assert run(monkeypatch, "batch", "report", "--out", ".") == 0
+    assert capsys.readouterr().out.startswith("2 rows, 7 new thumbnails: ")
 
 
 def test_shards_do_it_together(

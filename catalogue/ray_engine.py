@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import signal
 import socket
 import sys
@@ -24,11 +23,18 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
-from catalogue.ray_worker import MOST_BEGUN, Desk, Dresser, error_of, finished_of, given_up
+from catalogue.ray_worker import (
+    MOST_BEGUN,
+    Desk,
+    Dresser,
+    error_of,
+    finished_of,
+    given_up,
+    mark_of,
+)
 from catalogue.results import Results
 from catalogue.storage import is_remote
 from ootd_core.requirements import require
@@ -96,7 +102,8 @@ class RayEngine:
         first = list(islice(tasks, 1))
         if not first:
             return
-        with self._cluster() as settings, self._mark() as mark:
+        with self._cluster() as settings:
+            mark = mark_of(settings.out)
             least, most = self._pool(settings)
             while not stop.is_set():
                 window = [*first, *islice(tasks, WINDOW - len(first))]
@@ -229,21 +236,6 @@ class RayEngine:
                 "--out %s is a path of this machine: %d others must have the same folder there, "
                 "or take an address such as s3://.", self.settings.out, len(others),
             )  # fmt: skip
-
-    @contextmanager
-    def _mark(self) -> Generator[str]:
-        """A file in a local `out` by which workers know that they see the same folder."""
-        if is_remote(self.settings.out):
-            yield ""
-            return
-        # With this ending another run removes it if this one is killed.
-        path = Path(self.settings.out, f"ray-{secrets.token_hex(8)}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        try:
-            yield path.name
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def in_groups(tasks: Sequence[RowTask], workers: int) -> list[list[RowTask]]:

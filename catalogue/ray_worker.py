@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
 from catalogue.results import Results
+from catalogue.storage import is_remote
 
 if TYPE_CHECKING:
     from catalogue.worker import Worker
 
+MARK = "folder.id"
 MOST_BEGUN = 3
 """Times that a row is begun, the first time with others, before it has failed."""
 KINDS = {
@@ -143,10 +147,27 @@ class Dresser:
             self._desk.end.remote([task.key for task in taken])
 
 
+def mark_of(out: str) -> str:
+    """What stands in a local folder of results, by which workers know that they see the same one.
+
+    It is written once and stays. Empty for a remote folder, and while another run is writing it.
+    """
+    if is_remote(out):
+        return ""
+    path = Path(out, MARK)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        file.write(secrets.token_hex(16))
+    return path.read_text("utf-8")
+
+
 def check_machine(settings: WorkerSettings, mark: str) -> None:
-    """Raises ValueError unless this machine has the same results' folder and the same weights."""
-    here = socket.gethostname()
-    if mark and not Path(settings.out, mark).exists():
+    """Raises ValueError unless this machine has the same results' folder and the same weights.
+
+    mark: of the results' folder, as `mark_of` gives it where the run was begun.
+    """
+    here, path = socket.gethostname(), Path(settings.out, MARK)
+    if mark and not (path.is_file() and path.read_text("utf-8") == mark):
         raise ValueError(
             f"{here} does not see the folder {settings.out}: it must be shared by all machines of "
             "the cluster, or be an address such as s3://."

@@ -197,7 +197,7 @@ class Worker:
         fitting.result = None if asks else step
 
     def _go_on(self, fitting: _Fitting, act: Callable[[], None]) -> None:
-        """Do something for one row; what goes wrong is this row's, but for a disk that is full."""
+        """Do something for one row; what goes wrong is this row's, but for a full place."""
         try:
             act()
         except WriteError:

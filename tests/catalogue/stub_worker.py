@@ -14,6 +14,7 @@ from catalogue import local
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
 from catalogue.ray_worker import Dresser
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL, and TERM kills there
 SERVE = local._serve  # pyright: ignore[reportPrivateUsage]
 
 
@@ -35,7 +36,7 @@ class StubWorker:
                 name.endswith("always") or not Path(self.settings.out, name).exists()
             ):
                 Path(self.settings.out, name).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), KILL)
             if name.startswith("slow"):
                 time.sleep(0.1)
             if name == "full":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -224,11 +225,15 @@ def started(manifest: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int) -> None:
+def wait_for(process: subprocess.Popen[bytes], is_there: Callable[[], object]) -> None:
     deadline = time.monotonic() + 300
-    while len(list(out.glob("results/*/*.png"))) < count and process.poll() is None:
+    while not is_there() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int) -> None:
+    wait_for(process, lambda: len(list(out.glob("results/*/*.png"))) >= count)
 
 
 @pytest.mark.slow
@@ -241,7 +246,7 @@ def test_killed_five_times_it_ends_with_every_row_once(tmp_path: Path) -> None:
         process = started(manifest, out, "--batch", str(random.integers(1, 4)))
         wait_for_results(process, out, there + int(random.integers(1, 3)))
         time.sleep(float(random.uniform(0, 0.1)))
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
         for path in out.glob("results/*/*.png"):
             assert load_image(path).shape == (64, 48, 3), "no half file"
@@ -274,10 +279,16 @@ def test_ctrl_c_ends_after_the_rows_under_way_and_twice_at_once(tmp_path: Path) 
     results = len(list(out.glob("results/*/*.png")))
     assert 1 <= results < 20
     assert len([line for line in read_ledger(str(out)) if line["state"] == "done"]) == results
-    process = started(manifest, out, "--batch", "1")
-    wait_for_results(process, out, results + 1)
+    cache = tmp_path / "cache"
+    slow = ("--batch", "1", "--steps", "1000", "--cache", str(cache))
+    process = started(manifest, out, *slow)
+    wait_for(process, lambda: list(cache.glob("*/*.safetensors")))  # a row is under way
     process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
+    assert process.stderr is not None
+    while b"again to end at once" not in (line := process.stderr.readline()):
+        assert line, "it ended before it was told twice"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=300)
-    assert process.returncode == 130 and "Traceback" not in said.decode()
+    text = said.decode()
+    assert process.returncode == 130 and "Interrupted." in text and "Traceback" not in text
+    assert len(list(out.glob("results/*/*.png"))) == results, "the row under way was not waited for"

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ import pytest
 from catalogue.engine import WorkerSettings
 from catalogue.ledger import read_ledger
 from catalogue.local import LocalEngine
+from catalogue.manifest import ManifestRow
+from cli.batch import batch_command
+from cli.batch_check import check_command
 from cli.batch_engine import EngineChoice
+from ootd_core.checkpoints.networks import choose_device
 from ootd_core.images.files import load_image
 from tests.catalogue.drawn_catalogue import small_catalogue, small_pictures, write_manifest
 from tests.cli.test_tryon import run
@@ -213,6 +218,37 @@ def test_a_check_names_everything(
     assert faults[3] == "Row 7: asks for the same as row 1."
     assert counts == "4 of 8 rows can be dressed: 2 persons, 2 garments, 8 runs."
     assert cost.startswith("About 0.0 hours at ") and "GiB of results" in cost
+
+
+def test_a_check_is_asked_as_the_batch_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 1, 1), tmp_path / "out"
+    words = (
+        "--manifest", manifest, "--out", out, *QUICK, "--seed", "3", "--engine", "local",
+        "--format", "jpg", "--quality", "50", "--mask-mode", "robust", "--sampler", "ddim",
+        "--shard", "1/2", "--only-failures", "--cache-disk", "1", "--json-lines", "--threads", "1",
+    )  # fmt: skip
+    estimated: list[WorkerSettings] = []
+    rows: list[ManifestRow] = []
+
+    def estimate(good: list[ManifestRow], settings: WorkerSettings, _found: object) -> None:
+        rows.extend(good)
+        estimated.append(settings)
+
+    monkeypatch.setattr("catalogue.check.estimate", estimate)
+    assert run(monkeypatch, "batch", "check", *words) == 0
+    assert "1 of 1 rows can be dressed" in capsys.readouterr().out and not out.exists()
+    (row,), (settings,) = rows, estimated
+    assert (row.options.num_inference_steps, row.options.height) == (1, 64)
+    assert (row.options.mask_mode, row.options.scheduler) == ("robust", "ddim")
+    assert (settings.ending, settings.quality, settings.threads) == (".jpg", 50, 1)
+    assert run(monkeypatch, "batch", "check", *words, "--engine", "ray", "--device", "cuda") == 0
+    assert estimated[1].device == choose_device("auto"), "the GPUs are the cluster's"
+    assert run(monkeypatch, "batch", "check", *words, "--nonsense") == 2
+    assert "No such option" in capsys.readouterr().err
+    batch, check = (signature(each).parameters for each in (batch_command, check_command))
+    assert check.keys() - batch.keys() == {"no_estimate"} and not batch.keys() - check.keys()
 
 
 def started(manifest: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:

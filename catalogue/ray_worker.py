@@ -26,9 +26,10 @@ MARK = "folder.id"
 MOST_BEGUN = 3
 """Times that a row is begun, the first time with others, before it has failed."""
 KINDS = {
-    each.__name__: each for each in (FileNotFoundError, OSError, ModuleNotFoundError, ValueError)
+    each.__name__: each
+    for each in (FileNotFoundError, OSError, ModuleNotFoundError, ValueError, MemoryError)
 }
-"""Errors of one sentence that end a run, as they come back from another machine."""
+"""Errors that the command line says in a sentence, as they come back from another machine."""
 DEFECT = RuntimeError.__name__
 """Stands for errors of all other kinds, which end a run, too: they would come at every row."""
 
@@ -212,7 +213,10 @@ def said_of(error: Exception) -> tuple[str, str]:
     for name, kind in KINDS.items():
         if isinstance(error, kind):
             return name, str(error)
-    return DEFECT, f"{type(error).__name__}: {error}"
+    from catalogue.worker import is_out_of_memory  # with all that the networks need
+
+    said = f"{type(error).__name__}: {error}"
+    return (MemoryError.__name__ if is_out_of_memory(error) else DEFECT), said
 
 
 def error_of(kind: str, sentence: str) -> Exception:

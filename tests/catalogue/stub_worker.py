@@ -27,7 +27,7 @@ class StubWorker:
         if settings.weights == "bad":
             raise ValueError("The networks are bad.")
         if settings.weights == "too large":
-            raise MemoryError("no memory for the networks")
+            raise RuntimeError("CUDA out of memory: no room for the networks")
 
     def run(self, tasks: list[RowTask]) -> Iterator[Finished]:
         for task in tasks:

@@ -60,7 +60,8 @@ def manifest_of(given: Mapping[str, Any], options: TryOnOptions) -> Manifest:
     if manifest is not None and not folders:
         return read_manifest(manifest, options, variant)
     if manifest is None and len(folders) == len(names):
-        return pair_folders(*folders.values(), given["pairs"], options, variant)
+        persons, garments, category = (given[name] for name in names)
+        return pair_folders(persons, garments, category, given["pairs"], options, variant)
     if manifest is not None:
         raise ValueError(f"A manifest names all pictures: give it without {', '.join(folders)}.")
     raise ValueError(

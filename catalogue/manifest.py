@@ -2,8 +2,9 @@
 
 Columns: person, garment, category; optional mask, keypoints, seed, options (a JSON object of
 `TryOnOptions`' fields) and name. Several garments in a row are an outfit: lists, or in CSV parted
-by `|`. Addresses are local paths, relative to the manifest's folder, or what fsspec opens. The
-whole manifest is read before anything is done, and every fault of it is named with its row.
+by `|`. Addresses are local paths, relative to the manifest's folder, or what fsspec opens; rows
+have absolute ones, by which they are known again and found from any folder. The whole manifest is
+read before anything is done, and every fault of it is named with its row.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from catalogue.storage import (
+    absolute,
     files_below,
     folder_of,
     join,
@@ -119,7 +121,7 @@ def read_manifest(address: str, defaults: TryOnOptions, variant: Variant) -> Man
     if reader is None:
         raise ValueError(f"{address} must end in {', '.join(readers)}: save the manifest as one.")
     content = read(address)
-    return _parsed(reader(content, address), folder_of(address), defaults, variant)
+    return _parsed(reader(content, address), folder_of(absolute(address)), defaults, variant)
 
 
 def pair_folders(
@@ -166,7 +168,7 @@ def _pictures(folder: str) -> list[str]:
     names = sorted(name for name in files_below(folder) if suffix_of(name) in PICTURES)
     if not names:
         raise ValueError(f"There are no pictures in {folder}: name a folder that has some.")
-    return [join(folder, name) for name in names]
+    return [join(absolute(folder), name) for name in names]
 
 
 Fields = Mapping[str, Any]

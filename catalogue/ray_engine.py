@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import signal
 import socket
 import sys
@@ -24,16 +23,21 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
+from catalogue.ray_worker import (
+    MOST_BEGUN,
+    Desk,
+    Dresser,
+    error_of,
+    finished_of,
+    given_up,
+    mark_of,
+)
 from catalogue.results import Results
 from catalogue.storage import is_remote
 from ootd_core.requirements import require
-
-if TYPE_CHECKING:
-    from catalogue.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +45,6 @@ WINDOW = 10_000
 """Rows that Ray has at once; the networks are loaded again for the next ones."""
 GROUP, GROUPS_EACH = 16, 4
 """Rows that go to a worker together at most, and groups for each worker where there are few."""
-MOST_BEGUN = 3
-"""Times that a row is begun, the first time with others, before it has failed."""
 MOST_STARTS = 4
 """Workers that may be started anew with no row done in between: then it is not the rows' fault."""
 TICK, LONG_WAIT, REACHED_WITHIN = 0.2, 120.0, 10.0
@@ -51,10 +53,6 @@ that does not answer is not there."""
 STORE_BYTES = 128 * 2**20
 """Of shared memory for a cluster that is started here: tasks and records are small."""
 AUTO = "auto"
-KINDS = {
-    each.__name__: each for each in (FileNotFoundError, OSError, ModuleNotFoundError, ValueError)
-}
-"""Errors that end a run, as they come back from another machine."""
 
 
 def workers_range(text: str) -> tuple[int, int]:
@@ -72,118 +70,6 @@ def _ray() -> Any:
     """Ray, which takes a second to import, and whose types are of no use."""
     importlib.import_module("ray.data")
     return importlib.import_module("ray")
-
-
-class Desk:
-    """An actor that workers ask before each row, and that counts what they have begun."""
-
-    def __init__(self, most_starts: int) -> None:
-        """most_starts: workers that may be started with no row done in between."""
-        self._most_starts = most_starts
-        self._starts = self._starts_in_a_row = 0
-        self._stopped = False
-        self._begun: dict[str, int] = {}
-
-    def start(self) -> str | None:
-        """A worker is there and is about to load its networks; or why it is not to."""
-        self._starts += 1
-        self._starts_in_a_row += 1
-        if self._starts_in_a_row <= self._most_starts:
-            return None
-        return (
-            f"{self._most_starts} workers were started with no row done in between, and died: is "
-            "there enough memory for the networks?"
-        )
-
-    def starts(self) -> int:
-        """How many workers have been started."""
-        return self._starts
-
-    def stop(self) -> None:
-        """Let no further row be begun."""
-        self._stopped = True
-
-    def begin(self, keys: Sequence[str]) -> tuple[int, int]:
-        """How many of these rows may be begun, and how often the first was begun before.
-
-        What was under way when a worker died goes alone, so that no other row dies with it.
-        """
-        if self._stopped:
-            return 0, 0
-        before = [self._begun.get(key, 0) for key in keys]
-        count = 1 if any(before) else len(keys)
-        for key in keys[:count]:
-            self._begun[key] = self._begun.get(key, 0) + 1
-        return count, before[0]
-
-    def end(self, keys: Sequence[str]) -> None:
-        """Forget rows that are done."""
-        self._starts_in_a_row = 0
-        for key in keys:
-            self._begun.pop(key, None)
-
-
-class Dresser:
-    """What runs in an actor: takes groups of tasks, writes the results, returns a record each."""
-
-    def __init__(self, settings: WorkerSettings, groups: Sequence[Any], desk: Any, mark: str):
-        ray = _ray()
-        self._settings = settings
-        self._groups = groups
-        self._desk = desk
-        self._ray = ray
-        self._error: Exception | None = None
-        fault = ray.get(desk.start.remote())
-        try:
-            if fault is not None:
-                raise OSError(fault)
-            check_machine(self._settings, mark)
-            self._worker = self.make_worker(self._settings)
-            self._results = Results(settings.out, settings.ending, settings.quality)
-        except tuple(KINDS.values()) as error:
-            self._error = error
-
-    def make_worker(self, settings: WorkerSettings) -> Worker:
-        """The worker that does the work."""
-        from catalogue.worker import Worker  # with all that the networks need
-
-        return Worker(settings)
-
-    def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[str]]]:
-        """Yield the record of each row of a group as soon as it is done."""
-        for group in map(int, batch["group"]):
-            try:
-                if self._error is not None:
-                    raise self._error
-                for index, finished in self._dress(group):
-                    yield {"record": [_record_of(group, index, finished)]}
-            except tuple(KINDS.values()) as error:
-                yield {"record": [json.dumps([_kind_of(error), str(error)])]}
-
-    def _dress(self, group: int) -> Iterator[tuple[int, Finished]]:
-        tasks: list[RowTask] = self._ray.get(self._groups[group])
-        index_of = {task.key: index for index, task in enumerate(tasks)}
-        todo: list[RowTask] = []
-        for task in tasks:
-            # A worker was killed after the result and before the record.
-            if self._results.has(task.key, task.row.options.num_images_per_prompt):
-                host = self._settings.host
-                yield index_of[task.key], Finished(task=task, state=RowState.DONE, host=host)
-            else:
-                todo.append(task)
-        while todo:
-            taken = todo[: self._worker.batch]
-            asked = self._desk.begin.remote([task.key for task in taken])
-            count, before = self._ray.get(asked)
-            if not count:
-                return
-            taken, todo = taken[:count], todo[count:]
-            if before >= MOST_BEGUN:
-                yield index_of[taken[0].key], _given_up(taken[0], self._settings.host)
-                continue
-            for finished in self._worker.run(taken):
-                yield index_of[finished.task.key], finished
-            self._desk.end.remote([task.key for task in taken])
 
 
 @dataclass(kw_only=True)
@@ -216,7 +102,8 @@ class RayEngine:
         first = list(islice(tasks, 1))
         if not first:
             return
-        with self._cluster() as settings, self._mark() as mark:
+        with self._cluster() as settings:
+            mark = mark_of(settings.out)
             least, most = self._pool(settings)
             while not stop.is_set():
                 window = [*first, *islice(tasks, WINDOW - len(first))]
@@ -239,20 +126,20 @@ class RayEngine:
         out = {(g, i): task for g, group in enumerate(groups) for i, task in enumerate(group)}
         with closing(self._records(groups, settings, pool, mark, stop)) as records:
             for record in records:
-                kind, *said = json.loads(record)
-                if kind in KINDS:
-                    raise KINDS[kind](*said)
-                task = out.pop((kind, said[0]), None)
+                place, *said = json.loads(record)
+                if isinstance(place, str):
+                    raise error_of(place, *said)
+                task = out.pop((place, said[0]), None)
                 if task is not None:  # a record may come twice, after a kill
                     self._lost.pop(task.key, None)
-                    yield _finished_of(task, said[1:])
+                    yield finished_of(task, said[1:])
         results = Results(self.settings.out, self.settings.ending, self.settings.quality)
         for task in out.values():
             self._lost[task.key] = self._lost.get(task.key, 0) + 1
             if results.has(task.key, task.row.options.num_images_per_prompt):
                 yield Finished(task=task, state=RowState.DONE)
             elif self._lost[task.key] >= MOST_BEGUN and not stop.is_set():
-                yield _given_up(task, "")
+                yield given_up(task, "")
             else:
                 self._alone.append(task)
 
@@ -350,21 +237,6 @@ class RayEngine:
                 "or take an address such as s3://.", self.settings.out, len(others),
             )  # fmt: skip
 
-    @contextmanager
-    def _mark(self) -> Generator[str]:
-        """A file in a local `out` by which workers know that they see the same folder."""
-        if is_remote(self.settings.out):
-            yield ""
-            return
-        # With this ending another run removes it if this one is killed.
-        path = Path(self.settings.out, f"ray-{secrets.token_hex(8)}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        try:
-            yield path.name
-        finally:
-            path.unlink(missing_ok=True)
-
 
 def in_groups(tasks: Sequence[RowTask], workers: int) -> list[list[RowTask]]:
     """Tasks in their order, in groups of at most `GROUP`."""
@@ -441,53 +313,6 @@ def _here(ray: Any) -> dict[str, Any]:
 def _share(settings: WorkerSettings) -> tuple[int, int]:
     """CPUs and GPUs of one worker."""
     return settings.threads or 1, int(settings.device not in ("cpu", AUTO))
-
-
-def check_machine(settings: WorkerSettings, mark: str) -> None:
-    """Raises ValueError unless this machine has the same results' folder and the same weights."""
-    here = socket.gethostname()
-    if mark and not Path(settings.out, mark).exists():
-        raise ValueError(
-            f"{here} does not see the folder {settings.out}: it must be shared by all machines of "
-            "the cluster, or be an address such as s3://."
-        )
-    if here == settings.home:
-        return
-    from catalogue.plan import weights_stamp
-
-    stamp = weights_stamp(
-        settings.model, settings.variant, settings.lora, settings.cache, settings.pose_network
-    )
-    if stamp != settings.weights:
-        raise ValueError(f"{here} has other weights in {settings.model}: copy the same ones there.")
-
-
-def _record_of(group: int, index: int, finished: Finished) -> str:
-    return json.dumps(
-        [group, index, finished.state, finished.seconds, finished.warnings, finished.error,
-         finished.host]
-    )  # fmt: skip
-
-
-def _finished_of(task: RowTask, said: Sequence[Any]) -> Finished:
-    state, seconds, warnings, error, host = said
-    return Finished(
-        task=task,
-        state=RowState(state),
-        seconds=seconds,
-        warnings=tuple(warnings),
-        error=error,
-        host=host,
-    )
-
-
-def _given_up(task: RowTask, host: str) -> Finished:
-    error = f"{MOST_BEGUN} workers died over this row: is there enough memory?"
-    return Finished(task=task, state=RowState.FAILED, error=error, host=host)
-
-
-def _kind_of(error: Exception) -> str:
-    return next(name for name, kind in KINDS.items() if isinstance(error, kind))
 
 
 def _said_by_ray(error: BaseException) -> BaseException:

@@ -20,11 +20,14 @@ from PIL import Image
 from catalogue.manifest import ManifestRow
 from catalogue.storage import exists, files_below, join, write
 from ootd_core.categories import Variant
+from ootd_core.checkpoints.whole_files import WriteError
 from ootd_core.images.files import FORMATS, encode_image, picture_format
 
 RECIPE = 1
 """Raised when the code makes another picture of the same inputs, so that old results are left."""
 KEY_LENGTH = 32
+MOST_FAILED = 3
+"""Rows one after the other that a store may refuse: all further work would be thrown away."""
 
 
 def content_address(
@@ -62,6 +65,7 @@ class Results:
         self.out = out
         self.ending = ending
         self.quality = quality
+        self._failed = 0
         picture_format(Path(f"result{ending}"), quality=quality)
 
     def files(self, key: str, samples: int) -> list[str]:
@@ -84,12 +88,25 @@ class Results:
     def write(self, key: str, images: Sequence[Image.Image], mask: Image.Image | None) -> None:
         """Write a row's mask (L, what was redrawn; None: it is not known) and its pictures.
 
-        Raises WriteError where a local place allows no more, OSError where a store does not answer.
+        Raises WriteError where no more can be written: a local place does not allow it, or a store
+        has refused as many rows one after the other as it may. Raises OSError for one before that.
         """
-        if mask is not None:
-            self._write(self.mask_file(key), mask, ".png", None)
-        for name, image in zip(self.files(key, len(images)), images, strict=True):
-            self._write(name, image, self.ending, self.quality)
+        try:
+            if mask is not None:
+                self._write(self.mask_file(key), mask, ".png", None)
+            for name, image in zip(self.files(key, len(images)), images, strict=True):
+                self._write(name, image, self.ending, self.quality)
+        except WriteError:
+            raise
+        except OSError as error:
+            self._failed += 1
+            if self._failed < MOST_FAILED:
+                raise
+            raise WriteError(
+                f"The results of {self._failed} rows one after the other could not be written: "
+                f"run again when that is mended, what is done is kept. The last one: {error}"
+            ) from error
+        self._failed = 0
 
     def _write(self, name: str, image: Image.Image, ending: str, quality: int | None) -> None:
         content = io.BytesIO()

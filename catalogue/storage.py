@@ -49,6 +49,14 @@ def relative_to(folder: str, address: str) -> str:
     return join(folder, address)
 
 
+def absolute(address: str) -> str:
+    """An address with a local path made absolute and free of `..`; links are not followed.
+
+    So a file has one address, whatever folder a command is given in, on each machine of a cluster.
+    """
+    return address if is_remote(address) else os.path.abspath(address)
+
+
 def folder_of(address: str) -> str:
     return address.rpartition("/")[0] if is_remote(address) else str(Path(address).parent)
 

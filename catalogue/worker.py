@@ -165,7 +165,7 @@ class Worker:
             with self._measured(_asked(fittings[0])):
                 pictures = pipeline.batch([_asked(each) for each in fittings])
         except Exception as error:
-            if _is_out_of_memory(error) and len(fittings) > 1:
+            if is_out_of_memory(error) and len(fittings) > 1:
                 self.batch = len(fittings) // 2
                 self._finds_batch = False
                 logger.warning("Not enough memory for %d rows at once, going on with %d.",
@@ -197,7 +197,7 @@ class Worker:
         fitting.result = None if asks else step
 
     def _go_on(self, fitting: _Fitting, act: Callable[[], None]) -> None:
-        """Do something for one row; what goes wrong is this row's, but for a disk that is full."""
+        """Do something for one row; what goes wrong is this row's, but for a full place."""
         try:
             act()
         except WriteError:
@@ -290,7 +290,7 @@ def _fail(fitting: _Fitting, error: Exception) -> None:
     fitting.request = fitting.result = None
     if isinstance(error, ValueError | OSError):
         fitting.error = " ".join(str(error).split())
-    elif _is_out_of_memory(error):
+    elif is_out_of_memory(error):
         fitting.error = f"There is not enough memory for this row alone: {MEMORY_ADVICE}."
     else:
         logger.error("A defect of this project, in row %d.", fitting.task.row.number,
@@ -298,8 +298,8 @@ def _fail(fitting: _Fitting, error: Exception) -> None:
         fitting.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """torch has an error of its own for a GPU, and a RuntimeError for a CPU."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory lacks: torch has an error of its own for a GPU, a RuntimeError for a CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error)

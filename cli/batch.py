@@ -1,4 +1,4 @@
-"""`python -m cli batch`: a whole catalogue, and `batch check`, which reads all of it first.
+"""`python -m cli batch`: dresses a whole catalogue.
 
 Run again, it does only what is missing. The pictures lie under their content address below
 `--out`; `ledger/` says which row is which, `failures.jsonl` what went wrong.
@@ -14,18 +14,19 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from catalogue.api_workflow import DEFAULT
 from catalogue.engine import Engine, Finished, RowState, WorkerSettings
 from catalogue.ledger import FAILURES, line_of
-from catalogue.manifest import Manifest, ManifestRow, Pairing, pair_folders, read_manifest
+from catalogue.manifest import ManifestRow, Pairing
 from catalogue.plan import Plan, make_plan, shard_of, weights_stamp
 from catalogue.results import Results
 from catalogue.run import Summary, only_failed, run_plan
-from catalogue.storage import is_remote, remove_leftovers
+from catalogue.storage import absolute, is_remote, remove_leftovers
+from cli.batch_check import check_command, with_options_of
 from cli.batch_engine import (
     AddressOption,
     EngineChoice,
@@ -33,9 +34,22 @@ from cli.batch_engine import (
     EngineOption,
     ThreadsOption,
     WorkersOption,
-    devices_here,
 )
 from cli.batch_report import report_command
+from cli.batch_rows import (
+    CategoryOption,
+    GarmentsOption,
+    LengthOption,
+    ManifestOption,
+    PairsOption,
+    PersonsOption,
+    SamplesOption,
+    SeedOption,
+    SleevesOption,
+    manifest_of,
+    options_of,
+    results_of,
+)
 from cli.batch_servers import (
     ABSENCE,
     SILENCE,
@@ -72,7 +86,7 @@ from cli.options import (
     VariantOption,
 )
 from cli.progress import Progress
-from ootd_core.categories import Category, Variant
+from ootd_core.categories import Variant
 from ootd_core.checkpoints.acceleration import AUTO, check_compile, check_offload, choose_dtype
 from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
@@ -82,13 +96,9 @@ from ootd_core.images.restoring import Restore
 from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
-from ootd_core.sampling import Speed, sampling_of
-from tryon.options import TryOnOptions
+from ootd_core.sampling import Speed
 from tryon.perception import PersonNetworks, PoseNetwork
 from tryon.preparation import FitChoice
-
-if TYPE_CHECKING:
-    from catalogue.check import Review
 
 INTERRUPTED = 128 + 2
 GIB = 2**30
@@ -98,27 +108,9 @@ batch_app = typer.Typer(
     help="Dress a whole catalogue; run again, it does only what is missing.", rich_markup_mode=None
 )
 
-ManifestOption = Annotated[
-    str | None, typer.Option("--manifest", help="CSV, JSONL or Parquet; path or address")
-]
-PersonsOption = Annotated[str | None, typer.Option(help="instead: folder of persons' pictures")]
-GarmentsOption = Annotated[str | None, typer.Option(help="and folder of garments' pictures")]
-CategoryOption = Annotated[Category | None, typer.Option(help="of all garments in the folder")]
-PairsOption = Annotated[
-    Pairing, typer.Option(help="of the folders: by the order of names, or all with all")
-]
-SeedOption = Annotated[int, typer.Option(help="of the noise, of rows that name none")]
-SamplesOption = Annotated[int, typer.Option(min=1, help="pictures to make of a row")]
-LengthOption = Annotated[
-    MaskLength, typer.Option(help="where the new garments end; auto: by their pictures")
-]
-SleevesOption = Annotated[
-    MaskSleeves, typer.Option(help="how long their sleeves are; auto: by their pictures")
-]
 DeviceOption = Annotated[
     str, typer.Option(help="auto takes all GPUs; or cpu, cuda:0,cuda:1 ...: one process each")
 ]
-batch_app.command("report")(report_command)
 
 
 @batch_app.callback(invoke_without_command=True)
@@ -191,11 +183,16 @@ def batch_command(
     server_wait: AbsenceOption = ABSENCE,
 ) -> None:
     """Dress a whole catalogue; run again, it does only what is missing."""
+    given = locals()  # by parameter, as `batch check` has them, too
     if context.invoked_subcommand is not None:
         return
     if out is None:
         raise ValueError("Say where the results go: --out FOLDER.")
-    results = Results(out, f".{image_format.lower().lstrip('.')}", quality)
+    # Workers of a cluster that is there already have a current folder of their own.
+    out, model = absolute(out), model.absolute()
+    lora = None if lora is None else lora.absolute()
+    cache = None if cache is None else cache.absolute()
+    results = results_of(out, given)
     remote = server_choice(
         context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
     )
@@ -211,33 +208,20 @@ def batch_command(
             check_compile(each)
         if offloads:
             check_offload(each)
-    options = TryOnOptions(
-        **sampling_of(speed, steps, sampler),
-        guidance_scale=guidance,
-        guidance_start=guidance_start,
-        guidance_end=guidance_end,
-        num_images_per_prompt=samples,
-        seed=seed,
-        mask_mode=mask_mode,
-        mask_length=mask_length,
-        mask_sleeves=mask_sleeves,
-        mask_grow=grow,
-        feather=feather,
-        restore=restore,
-        garment_photo=garment_photo,
-        fit=fit,
-        height=height,
-    )
+    options = options_of(given)
     if remote is not None:
         options = remote.options(context, options)
-    asked = _manifest(manifest, persons, garments, category, pairs, options, variant)
+    asked = manifest_of(given, options)
     rows = (asked if remote is None else remote.workflow.checked(asked)).checked()
     if shard is not None:
         rows = shard_of(rows, shard)
     if only_failures:
         rows = only_failed(rows, out)
         if not rows and not quiet:
-            typer.echo("No row failed before: there is nothing to do.", err=True)
+            typer.echo(
+                "No row of this manifest and these options failed before: there is nothing to do.",
+                err=True,
+            )
     if cache is None and not is_remote(out):
         cache = Path(out, CACHE)
     if remote is not None:
@@ -275,123 +259,8 @@ def batch_command(
         raise typer.Exit(1)
 
 
-@batch_app.command("check")
-def check_command(
-    context: typer.Context,
-    manifest: ManifestOption = None,
-    persons: PersonsOption = None,
-    garments: GarmentsOption = None,
-    category: CategoryOption = None,
-    pairs: PairsOption = Pairing.PRODUCT,
-    no_estimate: Annotated[
-        bool, typer.Option("--no-estimate", help="dress no row to measure time and space")
-    ] = False,
-    model: ModelOption = MINI_CHECKPOINT,
-    variant: VariantOption = Variant.FULL_BODY,
-    speed: SpeedOption = Speed.BEST,
-    steps: StepsOption = None,
-    guidance: GuidanceOption = 2.0,
-    guidance_start: StartOption = 0.0,
-    guidance_end: EndOption = 1.0,
-    samples: SamplesOption = 1,
-    height: HeightOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = AUTO,
-    pose_network: PoseOption = PoseNetwork.AUTO,
-    servers: ServersOption = None,
-    workflow: WorkflowOption = DEFAULT,
-    sets: SetOption = [],  # noqa: B006
-    output: OutputOption = None,
-    header_file: HeaderFileOption = None,
-    ca_file: CaFileOption = None,
-    server_timeout: SilenceOption = SILENCE,
-    server_wait: AbsenceOption = ABSENCE,
-) -> None:
-    """Read a whole catalogue and name every fault; exit code 1 if there is one."""
-    options = TryOnOptions(
-        **sampling_of(speed, steps),
-        guidance_scale=guidance,
-        guidance_start=guidance_start,
-        guidance_end=guidance_end,
-        num_images_per_prompt=samples,
-        height=height,
-    )
-    from catalogue.check import estimate, review
-
-    remote = server_choice(
-        context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
-    )
-    if remote is not None:
-        options = remote.options(context, options)
-    rows = _manifest(manifest, persons, garments, category, pairs, options, variant)
-    if remote is not None:
-        rows = remote.workflow.checked(rows)
-        typer.echo(remote.described())
-    devices = devices_here(device) if remote is None else []
-    with Progress("file", title="check") as bar:
-        found, good = review(rows, bar.to)
-    server_faults = [] if remote is None else remote.faults()
-    for sentence in server_faults:
-        typer.echo(sentence)
-    if good and not no_estimate and remote is None:
-        settings = WorkerSettings(
-            model=model,
-            variant=variant,
-            weights="none",
-            out="",
-            dtype=choose_dtype(dtype, devices[0]),
-            pose_network=pose_network,
-            device=devices[0],
-        )
-        try:
-            estimate(good, settings, found)
-        except ValueError as error:
-            typer.echo(f"No estimate: {error}")
-    for fault in found.faults:
-        typer.echo(str(fault))
-    for number, earlier in found.duplicates:
-        typer.echo(f"Row {number}: asks for the same as row {earlier}.")
-    for line in _counts(found, len(good), len(devices)):
-        typer.echo(line)
-    if found.faults or server_faults:
-        raise typer.Exit(1)
-
-
-def _counts(found: Review, good: int, workers: int) -> list[str]:
-    lines = [
-        f"{good:,} of {found.rows:,} rows can be dressed: {found.persons:,} persons, "
-        f"{found.garments:,} garments, {found.runs:,} runs."
-    ]
-    if found.seconds is not None and found.bytes is not None:
-        hours = found.seconds * good / workers / 3600
-        lines.append(
-            f"About {hours:.1f} hours at {found.seconds:.1f} s a row on {workers} "
-            f"device{'s' if workers > 1 else ''}, less for what is made once; "
-            f"{found.bytes * good / GIB:.2f} GiB of results. Measured on the first good row."
-        )
-    return lines
-
-
-def _manifest(
-    manifest: str | None,
-    persons: str | None,
-    garments: str | None,
-    category: Category | None,
-    pairs: Pairing,
-    options: TryOnOptions,
-    variant: Variant,
-) -> Manifest:
-    folders = {"--persons": persons, "--garments": garments, "--category": category}
-    given = [name for name, value in folders.items() if value is not None]
-    if manifest is not None and not given:
-        return read_manifest(manifest, options, variant)
-    if manifest is None and persons and garments and category:
-        return pair_folders(persons, garments, category, pairs, options, variant)
-    if manifest is not None:
-        raise ValueError(f"A manifest names all pictures: give it without {', '.join(given)}.")
-    raise ValueError(
-        "Name the pictures: --manifest FILE, or --persons FOLDER --garments FOLDER --category NAME."
-    )
+batch_app.command("check")(with_options_of(batch_command, check_command))
+batch_app.command("report")(report_command)
 
 
 def _batch(text: str) -> int | None:
@@ -471,6 +340,6 @@ def _said(summary: Summary, plan: Plan, out: str) -> str:
         left = plan.total - summary.rows
         text += f", {left:,} left: the same command goes on where this one stopped"
     text += f". Results in {out}."
-    if summary.failures:
+    if summary.failed:
         text += f" {FAILURES} there says what went wrong; --only-failures tries those rows again."
     return text

@@ -12,8 +12,9 @@ from typing import Any
 
 from catalogue import local
 from catalogue.engine import Finished, RowState, RowTask, WorkerSettings
-from catalogue.ray_engine import Dresser
+from catalogue.ray_worker import Dresser
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL, and TERM kills there
 SERVE = local._serve  # pyright: ignore[reportPrivateUsage]
 
 
@@ -25,6 +26,8 @@ class StubWorker:
         self.batch = 2
         if settings.weights == "bad":
             raise ValueError("The networks are bad.")
+        if settings.weights == "too large":
+            raise RuntimeError("CUDA out of memory: no room for the networks")
 
     def run(self, tasks: list[RowTask]) -> Iterator[Finished]:
         for task in tasks:
@@ -33,11 +36,13 @@ class StubWorker:
                 name.endswith("always") or not Path(self.settings.out, name).exists()
             ):
                 Path(self.settings.out, name).touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), KILL)
             if name.startswith("slow"):
                 time.sleep(0.1)
             if name == "full":
                 raise OSError("The disk is full.")
+            if name == "defect":
+                raise RuntimeError("CUDA error: an illegal memory access was encountered")
             yield Finished(task=task, state=RowState.DONE, host=self.settings.host)
 
 

@@ -144,6 +144,22 @@ def test_equal_options_are_one_object_and_a_row_has_an_identity(tmp_path: Path) 
     assert [row.id for row in moved] == [third.id, first.id], "the number does not matter"
 
 
+def test_a_row_is_the_same_from_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m").mkdir()
+    (expected,) = read(write_manifest(tmp_path / "m" / "m.jsonl", [ROW]))
+    small_pictures(tmp_path / "p", 1, "person")
+    for folder, manifest, pictures in ((".", "m/m.jsonl", "p"), ("m", "m.jsonl", "../p")):
+        monkeypatch.chdir(tmp_path / folder)
+        (row,) = read(Path(manifest))
+        assert (row, row.id) == (expected, expected.id)
+        (pair,) = pair_folders(
+            pictures, pictures, "dress", Pairing.ZIP, DEFAULTS, Variant.FULL_BODY
+        ).rows
+        assert pair.person == str(tmp_path / "p" / "person00.png")
+
+
 def test_two_folders(tmp_path: Path) -> None:
     people = small_pictures(tmp_path / "p", 2, "person")
     clothes = small_pictures(tmp_path / "g", 2, "garment")

@@ -21,9 +21,11 @@ from catalogue.engine import Finished, RowState, RowTask
 from catalogue.ledger import read_ledger
 from catalogue.local import LocalEngine
 from catalogue.plan import make_plan, weights_stamp
-from catalogue.ray_engine import Desk, RayEngine, check_machine, in_groups, workers_range
+from catalogue.ray_engine import RayEngine, in_groups, workers_range
+from catalogue.ray_worker import Desk, check_machine, mark_of
 from catalogue.results import Results
 from catalogue.run import run_plan
+from catalogue.storage import remove_leftovers
 from tests.catalogue.drawn_catalogue import rows_of, settings_for, small_catalogue
 from tests.catalogue.stub_worker import StubDresser
 
@@ -83,13 +85,24 @@ def test_no_rows_need_no_cluster(tmp_path: Path) -> None:
 def test_a_machine_must_have_the_same_results_and_weights(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, home="elsewhere")
     with pytest.raises(ValueError, match=r"does not see the folder .* it must be shared by all"):
-        check_machine(settings, "ray-1.part")
-    (tmp_path / "ray-1.part").touch()
+        check_machine(settings, "0123")
+    mark = mark_of(settings.out)
+    with pytest.raises(ValueError, match="does not see the folder"):
+        check_machine(settings, mark_of(str(tmp_path / "another")))
     with pytest.raises(ValueError, match="has other weights in"):
-        check_machine(settings, "ray-1.part")
+        check_machine(settings, mark)
     stamp = weights_stamp(settings.model, settings.variant, None)
-    check_machine(replace(settings, weights=stamp), "ray-1.part")
-    check_machine(settings_for(tmp_path), "")
+    check_machine(replace(settings, weights=stamp), mark)
+    check_machine(settings_for("memory://out"), mark_of("memory://out"))
+
+
+def test_a_long_run_s_folder_is_known_though_others_tidy_up_there(tmp_path: Path) -> None:
+    mark = mark_of(str(tmp_path))
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    remove_leftovers(str(tmp_path))
+    check_machine(settings_for(tmp_path), mark)
+    assert mark_of(str(tmp_path)) == mark, "a run beside it has the same one"
 
 
 def ray_processes() -> list[psutil.Process]:
@@ -183,6 +196,11 @@ def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
     bad = replace(engine, settings=replace(settings, weights="bad"))
     with pytest.raises(ValueError, match="The networks are bad"):
         list(bad.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
+    with pytest.raises(RuntimeError, match=r"^RuntimeError: CUDA error: an illegal memory access"):
+        list(engine.run(iter(tasks_of(tmp_path, "a", "defect", "b")), threading.Event()))
+    large = replace(engine, settings=replace(settings, weights="too large"))
+    with pytest.raises(MemoryError, match="out of memory: no room for the networks"):
+        list(large.run(iter(tasks_of(tmp_path, "a")), threading.Event()))
 
 
 def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:

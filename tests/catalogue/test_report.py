@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from catalogue.engine import Finished, RowState, RowTask
-from catalogue.ledger import Ledger, line_of
+from catalogue.ledger import Ledger, line_of, read_ledger
 from catalogue.report import THUMBNAIL, write_report
 from catalogue.results import Results
 from tests.catalogue.drawn_ledger import ERROR, WARNING, many_rows, write_ledger
@@ -186,6 +186,30 @@ def browser() -> Generator[Any]:
         running = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield running
         running.close()
+
+
+@pytest.mark.slow
+def test_files_are_found_and_linked(browser: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    rows = many_rows(tmp_path / "in", 3, 1, 1)
+    write_ledger(out, rows)
+    write_report(str(out))
+    page = browser.new_page(locale="en-US")
+    page.goto((out / "report" / "index.html").as_uri())
+    page.get_by_text("look-00002", exact=True).wait_for()
+    _, second, _ = read_ledger(str(out))
+    for name in (second["files"][0], Results("").mask_file(second["key"])):
+        page.get_by_role("searchbox").fill(name)
+        page.wait_for_function("document.querySelector('#count').textContent == '1 of 3 rows'")
+        assert page.locator(".name").all_inner_texts() == ["look-00002"]
+    for address, link in {
+        "https://h/a b.png": "https://h/a b.png",
+        "/in/a b#.png": "file:///in/a%20b%23.png",
+        r"C:\in\a.png": "file:///C:/in/a.png",
+        r"\\nas\shop\a b.png": "file://nas/shop/a%20b.png",
+        "s3://shop/a.png": None,
+    }.items():
+        assert page.evaluate("(address) => whole(address)", address) == link
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 
 from catalogue import storage
 from catalogue.storage import (
+    absolute,
     files_below,
     folder_of,
     join,
@@ -61,6 +62,9 @@ def test_parts_of_addresses(tmp_path: Path) -> None:
     assert relative_to("s3://b/f", "https://h/p.png") == "https://h/p.png"
     assert relative_to("f", str(tmp_path)) == str(tmp_path)
     assert folder_of("s3://b/f/m.csv") == "s3://b/f"
+    assert absolute("s3://b/../f") == "s3://b/../f"
+    assert absolute(f"{tmp_path}/a/../b") == str(tmp_path / "b")
+    assert absolute("b") == str(Path.cwd() / "b")
     assert stem_of("s3://b/f/p.front.png") == "p.front"
     assert suffix_of("https://h/P.PNG?size=3") == ".png"
 

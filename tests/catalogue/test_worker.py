@@ -215,6 +215,25 @@ def test_a_full_disk_ends_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+def test_a_store_that_takes_nothing_ends_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = iter([True, True, False, True, True, True])
+
+    def write(address: str, content: bytes) -> None:
+        if "/masks/" in address and next(refused):
+            raise OSError(f"{address} cannot be written (no answer).")
+
+    monkeypatch.setattr("catalogue.results.write", write)
+    tasks = tasks_of(rows_of(small_catalogue(tmp_path / "in", 3, 2)))
+    worker = Worker(settings_for("memory://silent", batch=1))
+    states = [finished.state for task in tasks[:5] for finished in worker.run([task])]
+    assert states == ["failed", "failed", "done", "failed", "failed"]
+    sentence = r"^The results of 3 rows one after the other .* run again .* \(no answer\)\.$"
+    with pytest.raises(WriteError, match=sentence):
+        list(worker.run(tasks[5:]))
+
+
 def test_the_batch_that_fits_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows_at_once(80, 10) == 6 and rows_at_once(5, 10) == 1
     assert rows_at_once(10**6, 1) == 16 and rows_at_once(10**6, 1, most=4) == 4

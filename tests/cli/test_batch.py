@@ -9,13 +9,22 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from catalogue.engine import WorkerSettings
 from catalogue.ledger import read_ledger
+from catalogue.local import LocalEngine
+from catalogue.manifest import ManifestRow
+from cli.batch import batch_command
+from cli.batch_check import check_command
+from cli.batch_engine import EngineChoice
+from ootd_core.checkpoints.networks import choose_device
 from ootd_core.images.files import load_image
 from tests.catalogue.drawn_catalogue import small_catalogue, small_pictures, write_manifest
 from tests.cli.test_tryon import run
@@ -56,9 +65,45 @@ def test_a_catalogue_is_dressed_and_then_there(
     said = capsys.readouterr()
     assert said.out == said.err == ""
     assert batch(monkeypatch, manifest, out, "--only-failures") == 0
-    assert "No row failed before" in capsys.readouterr().err
+    assert "No row of this manifest and these options failed before" in capsys.readouterr().err
     assert batch(monkeypatch, manifest, out, "--seed", "1") == 0
     assert "0 rows done, 3 there before" in capsys.readouterr().err, "each row names its seed"
+
+
+def test_rows_are_known_again_whatever_folder_the_command_is_given_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 2, 1), tmp_path / "out"
+    rows = [json.loads(line) for line in manifest.read_text("utf-8").splitlines()]
+    for row in rows:
+        for name in ("person", "garment", "mask"):
+            row[name] = Path(row[name]).relative_to(tmp_path / "in").as_posix()
+    write_manifest(manifest, rows)
+    settings: list[WorkerSettings] = []
+
+    def make(_choice: EngineChoice, given: WorkerSettings, devices: list[str]) -> LocalEngine:
+        settings.append(given)
+        return LocalEngine(given, devices)
+
+    monkeypatch.setattr(EngineChoice, "make", make)
+    person = tmp_path / "in/persons/person01.png"
+    good = person.read_bytes()
+    person.write_bytes(b"no picture")
+    monkeypatch.chdir(tmp_path / "in")
+    assert batch(monkeypatch, Path("manifest.jsonl"), "../out") == 1
+    person.write_bytes(good)
+    monkeypatch.chdir(tmp_path)
+    Path("cache").mkdir()
+    more = ("--only-failures", "--cache", "cache")
+    assert batch(monkeypatch, Path("in/manifest.jsonl"), "out", *more) == 0
+    said = capsys.readouterr().err
+    assert "1 rows done, 0 there before, 0 failed." in said
+    assert len({line["id"] for line in read_ledger(str(out))}) == 2
+    assert {each.out for each in settings} == {str(out)}, "a worker has another current folder"
+    assert [each.cache for each in settings] == [out / "cache", tmp_path / "cache"]
+    monkeypatch.chdir(out)
+    assert run(monkeypatch, "batch", "report", "--out", ".") == 0
+    assert capsys.readouterr().out.startswith("2 rows, 7 new thumbnails: ")
 
 
 def test_shards_do_it_together(
@@ -175,6 +220,37 @@ def test_a_check_names_everything(
     assert cost.startswith("About 0.0 hours at ") and "GiB of results" in cost
 
 
+def test_a_check_is_asked_as_the_batch_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 1, 1), tmp_path / "out"
+    words = (
+        "--manifest", manifest, "--out", out, *QUICK, "--seed", "3", "--engine", "local",
+        "--format", "jpg", "--quality", "50", "--mask-mode", "robust", "--sampler", "ddim",
+        "--shard", "1/2", "--only-failures", "--cache-disk", "1", "--json-lines", "--threads", "1",
+    )  # fmt: skip
+    estimated: list[WorkerSettings] = []
+    rows: list[ManifestRow] = []
+
+    def estimate(good: list[ManifestRow], settings: WorkerSettings, _found: object) -> None:
+        rows.extend(good)
+        estimated.append(settings)
+
+    monkeypatch.setattr("catalogue.check.estimate", estimate)
+    assert run(monkeypatch, "batch", "check", *words) == 0
+    assert "1 of 1 rows can be dressed" in capsys.readouterr().out and not out.exists()
+    (row,), (settings,) = rows, estimated
+    assert (row.options.num_inference_steps, row.options.height) == (1, 64)
+    assert (row.options.mask_mode, row.options.scheduler) == ("robust", "ddim")
+    assert (settings.ending, settings.quality, settings.threads) == (".jpg", 50, 1)
+    assert run(monkeypatch, "batch", "check", *words, "--engine", "ray", "--device", "cuda") == 0
+    assert estimated[1].device == choose_device("auto"), "the GPUs are the cluster's"
+    assert run(monkeypatch, "batch", "check", *words, "--nonsense") == 2
+    assert "No such option" in capsys.readouterr().err
+    batch, check = (signature(each).parameters for each in (batch_command, check_command))
+    assert check.keys() - batch.keys() == {"no_estimate"} and not batch.keys() - check.keys()
+
+
 def started(manifest: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     words = ["batch", "--manifest", str(manifest), "--out", str(out), *QUICK, *more]
     return subprocess.Popen(
@@ -185,11 +261,15 @@ def started(manifest: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int) -> None:
+def wait_for(process: subprocess.Popen[bytes], is_there: Callable[[], object]) -> None:
     deadline = time.monotonic() + 300
-    while len(list(out.glob("results/*/*.png"))) < count and process.poll() is None:
+    while not is_there() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int) -> None:
+    wait_for(process, lambda: len(list(out.glob("results/*/*.png"))) >= count)
 
 
 @pytest.mark.slow
@@ -202,7 +282,7 @@ def test_killed_five_times_it_ends_with_every_row_once(tmp_path: Path) -> None:
         process = started(manifest, out, "--batch", str(random.integers(1, 4)))
         wait_for_results(process, out, there + int(random.integers(1, 3)))
         time.sleep(float(random.uniform(0, 0.1)))
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
         for path in out.glob("results/*/*.png"):
             assert load_image(path).shape == (64, 48, 3), "no half file"
@@ -235,10 +315,17 @@ def test_ctrl_c_ends_after_the_rows_under_way_and_twice_at_once(tmp_path: Path) 
     results = len(list(out.glob("results/*/*.png")))
     assert 1 <= results < 20
     assert len([line for line in read_ledger(str(out)) if line["state"] == "done"]) == results
-    process = started(manifest, out, "--batch", "1")
-    wait_for_results(process, out, results + 1)
+    cache = tmp_path / "cache"
+    slow = ("--batch", "1", "--steps", "1000", "--cache", str(cache))
+    process = started(manifest, out, *slow)
+    wait_for(process, lambda: list(cache.glob("*/*.safetensors")))  # a row is under way
     process.send_signal(signal.SIGINT)
-    time.sleep(0.05)
+    assert process.stderr is not None
+    while b"again to end at once" not in (line := process.stderr.readline()):
+        assert line, "it ended before it was told twice"
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=300)
-    assert process.returncode == 130 and "Traceback" not in said.decode()
+    text = said.decode()
+    assert process.returncode == 130 and "Traceback" not in text
+    assert "rows done" not in text, "the summary of a run that came to its end"
+    assert len(list(out.glob("results/*/*.png"))) == results, "the row under way was not waited for"

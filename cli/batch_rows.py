@@ -1,0 +1,69 @@
+"""Which rows `batch` and `batch check` have: the options that say so, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from catalogue.manifest import Manifest, Pairing, pair_folders, read_manifest
+from catalogue.results import Results
+from cli.batch_servers import OPTIONS
+from ootd_core.categories import Category
+from ootd_core.masks.new_garment import MaskLength, MaskSleeves
+from ootd_core.sampling import sampling_of
+from tryon.options import TryOnOptions
+
+ManifestOption = Annotated[
+    str | None, typer.Option("--manifest", help="CSV, JSONL or Parquet; path or address")
+]
+PersonsOption = Annotated[str | None, typer.Option(help="instead: folder of persons' pictures")]
+GarmentsOption = Annotated[str | None, typer.Option(help="and folder of garments' pictures")]
+CategoryOption = Annotated[Category | None, typer.Option(help="of all garments in the folder")]
+PairsOption = Annotated[
+    Pairing, typer.Option(help="of the folders: by the order of names, or all with all")
+]
+SeedOption = Annotated[int, typer.Option(help="of the noise, of rows that name none")]
+SamplesOption = Annotated[int, typer.Option(min=1, help="pictures to make of a row")]
+LengthOption = Annotated[
+    MaskLength, typer.Option(help="where the new garments end; auto: by their pictures")
+]
+SleevesOption = Annotated[
+    MaskSleeves, typer.Option(help="how long their sleeves are; auto: by their pictures")
+]
+
+
+def results_of(out: str, given: Mapping[str, Any]) -> Results:
+    """Where the pictures go, and in which format. given: as for `options_of`."""
+    return Results(out, f".{given['image_format'].lower().lstrip('.')}", given["quality"])
+
+
+def options_of(given: Mapping[str, Any]) -> TryOnOptions:
+    """The options of rows that name none. given: the command's values by parameter.
+
+    Raises ValueError for a value that cannot be.
+    """
+    values = {field: given[parameter] for parameter, field in OPTIONS.items()}
+    values |= sampling_of(given["speed"], given["steps"], given["sampler"])
+    return TryOnOptions(**values)
+
+
+def manifest_of(given: Mapping[str, Any], options: TryOnOptions) -> Manifest:
+    """The rows of a manifest or of two folders. given: as for `options_of`.
+
+    Raises as `read_manifest` and `pair_folders`, or ValueError where neither or both are named.
+    """
+    manifest, variant = given["manifest"], given["variant"]
+    names = ("persons", "garments", "category")
+    folders = {f"--{name}": given[name] for name in names if given[name] is not None}
+    if manifest is not None and not folders:
+        return read_manifest(manifest, options, variant)
+    if manifest is None and len(folders) == len(names):
+        persons, garments, category = (given[name] for name in names)
+        return pair_folders(persons, garments, category, given["pairs"], options, variant)
+    if manifest is not None:
+        raise ValueError(f"A manifest names all pictures: give it without {', '.join(folders)}.")
+    raise ValueError(
+        "Name the pictures: --manifest FILE, or --persons FOLDER --garments FOLDER --category NAME."
+    )

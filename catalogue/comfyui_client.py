@@ -149,7 +149,8 @@ class ComfyUIClient:
         answer_seconds: float = 60.0,
     ) -> None:
         """client_id: whose prompts are ours. ca_file: certificates to trust beside the system's.
-        answer_seconds: how long an answer may take. Raises ValueError for a bad ca_file."""
+        answer_seconds: how long an answer may pause; a picture on a slow line takes its time.
+        Raises ValueError for a bad ca_file."""
         self.name = address.name
         self.client_id = client_id
         self.version: tuple[int, ...] | None = None
@@ -165,8 +166,9 @@ class ComfyUIClient:
         self._session = aiohttp.ClientSession(
             headers=dict(self._address.headers),
             connector=aiohttp.TCPConnector(ssl=self._tls or True),
-            timeout=aiohttp.ClientTimeout(total=self._answer_seconds, sock_connect=10),
-            trust_env=True,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=10, sock_read=self._answer_seconds
+            ),
         )
         return self
 

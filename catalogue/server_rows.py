@@ -58,7 +58,7 @@ class ServerSettings:
         ca_file: certificates to trust beside the system's.
         silence: seconds without any sign of life from a prompt after which its server hangs.
         absence: seconds after which a server that is away is given up.
-        answer: seconds that one HTTP answer may take.
+        answer: seconds that one HTTP answer may pause.
         poll: seconds between looks at a prompt, whatever the websocket says.
     """
 

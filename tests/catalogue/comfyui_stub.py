@@ -39,7 +39,7 @@ class StubServer:
         out_of_memory: prompts that fail so, until what is held is freed.
         disk_full: every prompt fails so.
         poison: a seed that ends the server as it begins, which then starts again.
-        torn: pictures of which a half is sent.
+        torn: pictures of which a half is sent. trickle: seconds that each takes to be sent.
         secret: a header and the value that it must have.
         has_websocket, chooses_ids, checkpoint, categories, version, tls: what it is like.
     """
@@ -51,6 +51,7 @@ class StubServer:
         self.delays: dict[str, float] = {}
         self.hangs = self.disk_full = False
         self.out_of_memory = self.torn = 0
+        self.trickle = 0.0
         self.poison: int | None = None
         self.has_websocket = True
         self.chooses_ids = False
@@ -287,6 +288,13 @@ class StubServer:
         if self.torn > 0:
             self.torn -= 1
             content = content[: len(content) // 2]
+        if self.trickle:
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            for start in range(0, len(content), part := len(content) // 20 + 1):
+                await asyncio.sleep(self.trickle / 20)
+                await answer.write(content[start : start + part])
+            return answer
         return web.Response(body=content, content_type="image/png")
 
     async def _work(self) -> None:

@@ -248,6 +248,12 @@ def test_a_network_that_loses_things(catalogue: Catalogue, path: str, trouble: s
     assert Counter(line["name"] for line in catalogue.lines()) == Counter(r.name for r in rows)
 
 
+def test_a_picture_on_a_slow_line_takes_its_time(catalogue: Catalogue) -> None:
+    with stub_servers(1, trickle=2.0) as (stub,):
+        assert catalogue.run([stub], rows=catalogue.rows()[:1], answer=1.0).done == 1
+        assert stub.asked["/view"] == 1
+
+
 def test_a_server_without_websocket_is_asked(catalogue: Catalogue) -> None:
     with stub_servers(1, has_websocket=False, chooses_ids=True) as (stub,):
         assert catalogue.run([stub], rows=catalogue.rows()[:3]).done == 3

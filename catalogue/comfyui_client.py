@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ootd_core.requirements import require
 
@@ -157,6 +158,7 @@ class ComfyUIClient:
         self._address = address
         self._answer_seconds = answer_seconds
         self._tls = tls_context(ca_file)
+        self._proxy = proxy_for(address.name)
         self._session: Any = None
 
     async def __aenter__(self) -> ComfyUIClient:
@@ -283,8 +285,9 @@ class ComfyUIClient:
         """
         address = re.sub("^http", "ws", self.name)
         async with self._session.ws_connect(
-            f"{address}/ws", params={"clientId": self.client_id}, heartbeat=30, max_msg_size=0
-        ) as socket:
+            f"{address}/ws", params={"clientId": self.client_id}, heartbeat=30, max_msg_size=0,
+            proxy=self._proxy,
+        ) as socket:  # fmt: skip
             yield self._messages(socket)
 
     async def _messages(self, socket: Any) -> AsyncGenerator[Json | bytes]:
@@ -353,7 +356,7 @@ class ComfyUIClient:
         try:
             async with self._session.request(
                 method, f"{self.name}{path}", params=query, json=body, data=data,
-                allow_redirects=False,
+                allow_redirects=False, proxy=self._proxy,
             ) as answer:  # fmt: skip
                 content = await answer.read()
                 status = answer.status
@@ -395,6 +398,19 @@ def _rejected(content: bytes) -> PromptRejectedError:
         return PromptRejectedError(said.get("error") or {}, said.get("node_errors") or {})
     except (ValueError, AttributeError):
         return PromptRejectedError({"message": "it answers 400 to /prompt"}, {})
+
+
+def proxy_for(address: str) -> str | None:
+    """The HTTP proxy that the environment or the system names for a server.
+
+    Not by aiohttp's `trust_env`, which would also send the passwords of ~/.netrc to servers.
+    """
+    parts = urlsplit(address)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    return proxy if proxy.startswith(("http://", "https://")) else None
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:

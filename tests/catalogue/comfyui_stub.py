@@ -66,6 +66,7 @@ class StubServer:
         self.inputs: dict[str, bytes] = {}
         self.done: list[str] = []
         self.asked: Counter[str] = Counter()
+        self.authorizations: set[str | None] = set()
         self.frees = 0
         self.most_waiting = 0
         self.deleted: list[str] = []
@@ -161,6 +162,7 @@ class StubServer:
     async def _switches(self, request: web.Request, handler: Any) -> web.StreamResponse:
         path = "/" + request.path.split("/")[1]
         self.asked[path] += 1
+        self.authorizations.add(request.headers.get("Authorization"))
         self._transports.add(request.transport)
         if self.secret is not None and request.headers.get(self.secret[0]) != self.secret[1]:
             return web.Response(status=401, text=f"you are no {self.secret[1]}")

@@ -26,7 +26,7 @@ from PIL import Image
 
 from catalogue import comfyui_client, servers
 from catalogue.api_workflow import ApiWorkflow, read_workflow
-from catalogue.comfyui_client import HEADERS, read_addresses, read_headers
+from catalogue.comfyui_client import HEADERS, proxy_for, read_addresses, read_headers
 from catalogue.engine import Finished, WorkerSettings
 from catalogue.ledger import read_ledger
 from catalogue.manifest import ManifestRow, read_manifest
@@ -577,6 +577,57 @@ def test_a_name_and_password_in_the_address(catalogue: Catalogue) -> None:
         summary = run_plan(catalogue.plan(), engine, catalogue.results, threading.Event())
         assert summary.done == 12
     assert {line["host"] for line in catalogue.lines()} == {stub.address}
+
+
+def test_passwords_of_netrc_stay_here(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password s3cr3t\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    rows = catalogue.rows()
+    with stub_servers(1) as (stub,):
+        assert catalogue.run([stub], rows=rows[:1]).done == 1
+        assert stub.authorizations == {None}
+        own = {"Authorization": "Bearer own"}
+        assert catalogue.run([stub], rows=rows[1:2], headers=own).done == 1
+        assert stub.authorizations == {None, "Bearer own"}
+
+
+def test_a_proxy_of_the_environment_is_taken(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    (behind,) = read_addresses("http://comfyui.invalid:8188", {})
+    settings = ServerSettings(addresses=(behind,), **PATIENCE)
+    engine = ServersEngine(catalogue.workflow, catalogue.results, settings)
+    with stub_servers(1) as (stub,):
+        monkeypatch.setenv("http_proxy", stub.address)
+        summary = run_plan(catalogue.plan(), engine, catalogue.results, threading.Event())
+        assert summary.done == 12 and stub.asked["/ws"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "direct", "found"),
+    [
+        ("http://proxy:3128", "", "http://proxy:3128"),
+        ("proxy:3128", "", "http://proxy:3128"),
+        ("socks5://proxy:1080", "", None),
+        ("http://proxy:3128", "a", None),
+        ("http://proxy:3128", "a:8188", None),
+        ("http://proxy:3128", "b,.example", "http://proxy:3128"),
+    ],
+)
+def test_which_proxy_is_taken(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, direct: str, found: str | None
+) -> None:
+    environment = {"http_proxy": proxy, "no_proxy": direct}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert proxy_for("http://a:8188") == found
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 MOST_LOSSES = 3
 """Times that a server may hang, or forget a prompt that it had begun, over one row."""
 MOST_OUT_OF_MEMORY = 2
+MOST_UNWRITTEN = 3
+"""Rows one after the other whose pictures could not be written: it is not the rows' fault."""
 ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 
 
@@ -127,6 +129,7 @@ class ServerRows:
         self._settings = settings
         self._losses: dict[str, int] = {}
         self._out_of_memory: dict[str, int] = {}
+        self._unwritten = 0
 
     def is_lost(self, key: str) -> bool:
         """Whether servers have hung or ended over a row as often as they may."""
@@ -138,7 +141,10 @@ class ServerRows:
         self._out_of_memory.pop(key, None)
 
     async def attempt(self, server: ServerState, task: RowTask) -> float | None:
-        """Have a row done by a server and write its pictures; return the seconds of its work."""
+        """Have a row done by a server and write its pictures; return the seconds of its work.
+
+        Raises OSError also where no picture can be written any more.
+        """
         try:
             entry = await self._executed(server, task)
             await self._check(server, task, entry)
@@ -161,7 +167,11 @@ class ServerRows:
         except WriteError:
             raise
         except OSError as error:
+            self._unwritten += 1
+            if self._unwritten >= MOST_UNWRITTEN:
+                raise
             raise RowError(str(error), theirs=False) from error
+        self._unwritten = 0
 
     async def _executed(self, server: ServerState, task: RowTask) -> Json:
         """The history's entry of a row's prompt, when it has ended."""

@@ -469,6 +469,34 @@ def test_a_full_disk_here_ends_the_run_and_the_next_one_goes_on(
         assert summary.kept + summary.done == 12 and summary.kept == 5
 
 
+def test_a_store_that_stops_answering_ends_the_run(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tried = catalogue.results.write, list[str]()
+
+    def fail_half(key: str, *content: Any) -> None:
+        tried.append(key)
+        if len(tried) % 2:
+            raise OSError("The store answers now and then.")
+        write(key, *content)
+
+    def fail(*_: Any) -> None:
+        raise OSError("The store does not answer at all.")
+
+    with stub_servers(1) as stubs:
+        monkeypatch.setattr(catalogue.results, "write", fail_half)
+        summary = catalogue.run(stubs)
+        assert (summary.done, summary.failed) == (6, 6)
+        monkeypatch.setattr(catalogue.results, "write", fail)
+        with pytest.raises(OSError, match="does not answer at all"):
+            catalogue.run(stubs)
+        assert sum("at all" in (line["error"] or "") for line in catalogue.lines()) == 2
+        monkeypatch.setattr(catalogue.results, "write", write)
+        summary = catalogue.run(stubs)
+        assert (summary.kept, summary.done) == (6, 6)
+    catalogue.check()
+
+
 def test_a_killed_driver_is_gone_on_with(catalogue: Catalogue) -> None:
     class Killed(BaseException):
         pass

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 MOST_LOSSES = 3
 """Times that a server may hang, or forget a prompt that it had begun, over one row."""
 MOST_OUT_OF_MEMORY = 2
+MOST_FORGOTTEN = 5
+"""Prompts that a server may forget before they began, without a row done between them."""
 MOST_UNWRITTEN = 3
 """Rows one after the other whose pictures could not be written: it is not the rows' fault."""
 ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
@@ -88,8 +90,9 @@ class ServerState:
 
     files: names of what is uploaded, by content. prompts: those that are watched, by id. left: by
     their rows' keys those of which no result is written, though it may have gone away since.
-    away_since: None while rows come back from it. accepted: it has taken a prompt. fault: why it
-    is not used any more.
+    away_since: None while rows come back from it. accepted: it has taken a prompt. forgotten:
+    prompts that it took and did not know any more, since the last row. fault: why it is not used
+    any more.
     """
 
     client: ComfyUIClient
@@ -101,6 +104,7 @@ class ServerState:
     listens: bool = False
     accepted: bool = False
     away_since: float | None = None
+    forgotten: int = 0
     fault: str | None = None
 
     @property
@@ -159,6 +163,7 @@ class ServerRows:
             server.left.pop(task.key, None)
             raise
         del server.left[task.key]
+        server.forgotten = 0
         return seconds_of(entry)
 
     async def _write(self, task: RowTask, images: list[Image.Image]) -> None:
@@ -288,6 +293,12 @@ class ServerRows:
             found = found or await server.client.find(prompt.id)
             if found is None:  # the server has begun anew, or somebody removed it
                 self._lose(server, task, prompt)
+                server.forgotten += not prompt.began
+                if server.forgotten >= MOST_FORGOTTEN:
+                    raise ServerUnfitError(
+                        f"{server.name} forgets prompts that it has taken: is it one ComfyUI, or a "
+                        "balancer before several?"
+                    )
                 raise TryAgainError
             if not isinstance(found, QueuedPrompts):
                 return found

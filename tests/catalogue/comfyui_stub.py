@@ -36,6 +36,7 @@ class StubServer:
         seconds: of a sampling, in `steps` steps that are told of.
         statuses, drops: paths that answer so, or not at all, so many times; delays: seconds.
         hangs: prompts begin and nothing more is heard of them.
+        forgets: prompts are taken and never seen again.
         out_of_memory: prompts that fail so, until what is held is freed.
         disk_full: every prompt fails so.
         poison: a seed that ends the server as it begins, which then starts again.
@@ -49,7 +50,7 @@ class StubServer:
         self.statuses: dict[str, list[int]] = {}
         self.drops: Counter[str] = Counter()
         self.delays: dict[str, float] = {}
-        self.hangs = self.disk_full = False
+        self.hangs = self.forgets = self.disk_full = False
         self.out_of_memory = self.torn = 0
         self.trickle = 0.0
         self.poison: int | None = None
@@ -237,7 +238,8 @@ class StubServer:
             return web.json_response({"error": error, "node_errors": errors}, status=400)
         prompt_id = str(uuid.uuid4()) if self.chooses_ids else said["prompt_id"]
         self._number += 1
-        self.pending.append([self._number, prompt_id, prompt, {"client_id": client}, []])
+        if not self.forgets:
+            self.pending.append([self._number, prompt_id, prompt, {"client_id": client}, []])
         self._read[prompt_id] = dict(self.inputs)
         mine = [item for item in self.pending if item[3]["client_id"] == client]
         self.most_waiting = max(self.most_waiting, len(mine))

@@ -260,6 +260,19 @@ def test_a_server_without_websocket_is_asked(catalogue: Catalogue) -> None:
         assert len(stub.done) == 3
 
 
+def test_a_server_that_forgets_what_it_takes_is_left(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a balancer sends every request to another ComfyUI."""
+    with stub_servers(2) as (forgetful, good):
+        forgetful.forgets = True
+        good.seconds = 0.1
+        assert catalogue.run([forgetful, good]).done == 12
+        catalogue.check()
+        assert len(good.done) == 12 and 5 <= forgetful.asked["/prompt"] <= 6
+        assert caplog.text.count(f"{forgetful.address} forgets prompts that it has taken") == 1
+
+
 def test_a_server_that_hangs_loses_its_rows(catalogue: Catalogue) -> None:
     with stub_servers(2) as (hanging, good):
         hanging.hangs = True
@@ -490,7 +503,7 @@ def test_a_store_that_stops_answering_ends_the_run(
         monkeypatch.setattr(catalogue.results, "write", fail)
         with pytest.raises(OSError, match="does not answer at all"):
             catalogue.run(stubs)
-        assert sum("at all" in (line["error"] or "") for line in catalogue.lines()) == 2
+        assert sum("at all" in line.get("error", "") for line in catalogue.lines()) == 2
         monkeypatch.setattr(catalogue.results, "write", write)
         summary = catalogue.run(stubs)
         assert (summary.kept, summary.done) == (6, 6)

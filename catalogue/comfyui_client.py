@@ -38,6 +38,10 @@ class ServerAwayError(Exception):
     """The server does not answer, or not as it should, but may again. One sentence."""
 
 
+class ServerStuckError(ServerAwayError):
+    """The server answers, but what it is given comes to nothing for now. One sentence."""
+
+
 class ServerUnfitError(Exception):
     """The server answers, but cannot be used as things are. One sentence."""
 

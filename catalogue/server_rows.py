@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from catalogue.comfyui_client import (
     RefusedError,
     ServerAddress,
     ServerAwayError,
+    ServerStuckError,
     ServerUnfitError,
 )
 from catalogue.engine import RowTask
@@ -42,6 +44,8 @@ from ootd_core.checkpoints.whole_files import WriteError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+logger = logging.getLogger(__name__)
 
 MOST_LOSSES = 3
 """Times that a server may hang, or forget a prompt that it had begun, over one row."""
@@ -90,9 +94,9 @@ class ServerState:
 
     files: names of what is uploaded, by content. prompts: those that are watched, by id. left: by
     their rows' keys those of which no result is written, though it may have gone away since.
-    away_since: None while rows come back from it. accepted: it has taken a prompt. forgotten:
-    prompts that it took and did not know any more, since the last row. fault: why it is not used
-    any more.
+    away_since: None while it works. is_stuck: only a row that is done shows that it works, for it
+    answered when it was away last. accepted: it has taken a prompt. forgotten: prompts that it took
+    and did not know any more, since the last row. fault: why it is not used any more.
     """
 
     client: ComfyUIClient
@@ -100,7 +104,7 @@ class ServerState:
     files: dict[str, str] = field(default_factory=dict[str, str])
     prompts: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
     left: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
-    answers: bool = False
+    is_stuck: bool = False
     listens: bool = False
     accepted: bool = False
     away_since: float | None = None
@@ -110,6 +114,12 @@ class ServerState:
     @property
     def name(self) -> str:
         return self.client.name
+
+    def lives(self) -> None:
+        """Note a sign that it works."""
+        if self.away_since is not None and not self.is_stuck:
+            self.away_since = None
+            logger.warning("%s is back.", self.name)
 
 
 class TryAgainError(Exception):
@@ -304,12 +314,13 @@ class ServerRows:
                 return found
             if (running := list(found.running)) != before:  # the queue moves
                 before, prompt.seen = running, time.monotonic()
+                server.lives()
             prompt.began = prompt.began or prompt.id in found.running
             if time.monotonic() - prompt.seen > silence:
                 with suppress(RowError):  # as the slot will see
                     self._lose(server, task, prompt)
                 await server.client.withdraw([prompt.id])
-                raise ServerAwayError(
+                raise ServerStuckError(
                     f"{server.name} hangs: it has said nothing of a prompt for {silence:g} s."
                 )
 
@@ -329,7 +340,7 @@ class ServerRows:
             return
         if failure.trouble is PromptTrouble.DISK_FULL:
             del server.left[task.key]  # it ended so, and would end so again
-            raise ServerAwayError(f"The disk of {server.name} is full: {failure.sentence}")
+            raise ServerStuckError(f"The disk of {server.name} is full: {failure.sentence}")
         if failure.trouble is PromptTrouble.INTERRUPTED:
             self._lose(server, task)
             raise TryAgainError
@@ -355,6 +366,8 @@ class ServerRows:
             try:
                 content = await server.client.view(image)
                 pictures.append(await asyncio.to_thread(picture_from, content))
+            except ServerAwayError as error:  # what it shows of other prompts says nothing
+                raise ServerStuckError(str(error)) from error
             except (RefusedError, ValueError, OSError, SyntaxError):
                 # The file is gone or torn. ComfyUI would name it again, for it remembers results.
                 await server.client.free()
@@ -375,6 +388,7 @@ def hear(server: ServerState, message: Json | bytes) -> None:
     if prompt is None or said is None:
         return
     prompt.seen, prompt.began = now, True
+    server.lives()
     if kind in ENDS or (kind == "executing" and said.get("node") is None):
         prompt.woken.set()
 

@@ -19,7 +19,12 @@ from collections.abc import Generator, Iterator
 from contextlib import AsyncExitStack, suppress
 
 from catalogue.api_workflow import ApiWorkflow
-from catalogue.comfyui_client import ComfyUIClient, ServerAwayError, ServerUnfitError
+from catalogue.comfyui_client import (
+    ComfyUIClient,
+    ServerAwayError,
+    ServerStuckError,
+    ServerUnfitError,
+)
 from catalogue.engine import Finished, RowState, RowTask
 from catalogue.plan import WarmQueue
 from catalogue.results import Results
@@ -159,7 +164,6 @@ class _Work:
         while True:
             try:
                 await server.client.look()
-                server.answers = True
                 await self._tidy(server)
                 await self._serve(server)
                 return
@@ -168,7 +172,7 @@ class _Work:
                 logger.warning("%s", error)
                 return
             except ServerAwayError as error:
-                server.answers = False
+                server.is_stuck = server.is_stuck or isinstance(error, ServerStuckError)
                 self._queue.forget(server)
                 now = time.monotonic()
                 if server.away_since is None:
@@ -219,7 +223,7 @@ class _Work:
 
     async def _take_leave(self, server: ServerState) -> None:
         """Take back all prompts that are still out."""
-        if server.answers and server.left:
+        if server.left:
             with suppress(ServerAwayError, ServerUnfitError, TimeoutError):
                 async with asyncio.timeout(FAREWELL):
                     ids = [prompt.id for prompt in server.left.values()]
@@ -291,9 +295,8 @@ class _Work:
         self._rows.forget(task.key)
         if fault is None:
             self._done += 1
-            if server.away_since is not None:
-                server.away_since = None
-                logger.warning("%s is back.", server.name)
+            server.is_stuck = False
+            server.lives()
         elif fault.theirs and not self._done:
             self._failed_at_first += 1
         self._said.put(

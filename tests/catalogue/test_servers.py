@@ -214,6 +214,36 @@ def test_the_only_server_is_waited_for(
     assert caplog.text.count("is back") == 2
 
 
+def test_a_server_that_works_is_not_given_up_for_blinks(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Far from one another, over a single long row."""
+    caplog.set_level(logging.WARNING)
+    with stub_servers(1, seconds=5.0, steps=50) as (stub,):
+
+        def blink() -> None:
+            for count in (1, 2):
+                until(lambda: stub.running is not None)
+                time.sleep(1.5)
+                stub.statuses["/queue"] = [502] * 6
+                until(lambda count=count: caplog.text.count("is back") >= count)
+
+        blinking = threading.Thread(target=blink)
+        blinking.start()
+        rows = catalogue.rows()[:1]
+        assert catalogue.run([stub], rows=rows, absence=1.2, poll=0.1).done == 1
+        blinking.join()
+        assert len(stub.done) == 1 and stub.asked["/prompt"] == 1
+
+
+def test_a_server_that_stays_full_is_given_up(catalogue: Catalogue) -> None:
+    """Though its queue moves and prompts begin on it."""
+    with stub_servers(1, disk_full=True) as (stub,):
+        with pytest.raises(OSError, match=r"No server is left to go on with\. The disk of .* full"):
+            catalogue.run([stub], absence=1.0)
+        assert len(stub.history) > 1
+
+
 def test_a_prompt_that_a_cut_off_server_still_has_is_not_sent_anew(catalogue: Catalogue) -> None:
     with stub_servers(1, seconds=0.6) as (stub,):
 
@@ -280,6 +310,7 @@ def test_a_server_that_hangs_loses_its_rows(catalogue: Catalogue) -> None:
         catalogue.check()
         assert not hanging.done and len(good.done) == 12
         assert hanging.interrupted, "what runs there is ours, and is ended"
+        assert not hanging.pending
         hanging.hangs = False
 
 

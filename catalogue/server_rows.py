@@ -96,7 +96,9 @@ class ServerState:
     their rows' keys those of which no result is written, though it may have gone away since.
     away_since: None while it works. is_stuck: only a row that is done shows that it works, for it
     answered when it was away last. accepted: it has taken a prompt. forgotten: prompts that it took
-    and did not know any more, since the last row. fault: why it is not used any more.
+    and did not know any more, since the last row. failed: what it said of rows that failed there
+    since the last one that was done, by key. outdone: what it said of those that another server has
+    done. fault: why it is not used any more.
     """
 
     client: ComfyUIClient
@@ -109,6 +111,8 @@ class ServerState:
     accepted: bool = False
     away_since: float | None = None
     forgotten: int = 0
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    outdone: list[str] = field(default_factory=list[str])
     fault: str | None = None
 
     @property
@@ -127,11 +131,15 @@ class TryAgainError(Exception):
 
 
 class RowError(Exception):
-    """The row cannot be done. theirs: it is a server that says so."""
+    """The row cannot be done.
 
-    def __init__(self, sentence: str, *, theirs: bool = True) -> None:
+    theirs: it is a server that says so. elsewhere: another server may do it all the same.
+    """
+
+    def __init__(self, sentence: str, *, theirs: bool = True, elsewhere: bool = False) -> None:
         super().__init__(sentence)
         self.theirs = theirs
+        self.elsewhere = elsewhere
 
 
 class ServerRows:
@@ -168,7 +176,7 @@ class ServerRows:
             raise  # the prompt may still be there when the server is back
         except RefusedError as error:
             server.left.pop(task.key, None)
-            raise RowError(str(error)) from error
+            raise RowError(str(error), elsewhere=True) from error
         except BaseException:
             server.left.pop(task.key, None)
             raise
@@ -341,6 +349,11 @@ class ServerRows:
         if failure.trouble is PromptTrouble.DISK_FULL:
             del server.left[task.key]  # it ended so, and would end so again
             raise ServerStuckError(f"The disk of {server.name} is full: {failure.sentence}")
+        if failure.trouble is PromptTrouble.DEVICE_LOST:
+            with suppress(RowError):  # as the slot will see
+                self._lose(server, task)
+            del server.left[task.key]
+            raise ServerStuckError(f"{server.name} must be started again: {failure.sentence}")
         if failure.trouble is PromptTrouble.INTERRUPTED:
             self._lose(server, task)
             raise TryAgainError
@@ -349,7 +362,7 @@ class ServerRows:
             self._out_of_memory[task.key] = self._out_of_memory.get(task.key, 0) + 1
             if self._out_of_memory[task.key] < MOST_OUT_OF_MEMORY:
                 raise TryAgainError
-        raise RowError(f"{server.name}: {failure.sentence}")
+        raise RowError(f"{server.name}: {failure.sentence}", elsewhere=True)
 
     async def _pictures(self, server: ServerState, task: RowTask, entry: Json) -> list[Image.Image]:
         """The pictures of a prompt, decoded whole."""

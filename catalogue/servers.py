@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 PROMPTS_AT_ONCE = 2
 MOST_AT_FIRST = 10
 """Rows that may fail on the servers before one is done: then it is not the rows' fault."""
+MOST_OUTDONE = 5
+"""Rows that may fail one after the other on a server while another one does them."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds between looks at a server that is away."""
 TICK = 0.2
@@ -88,6 +90,7 @@ class _Work:
         self._stop = stop
         self._open: set[str] = set()
         self._given_back: set[str] = set()
+        self._tried: dict[str, set[ServerState]] = {}
         self._done = self._failed_at_first = 0
         self._servers: list[ServerState] = []
         self._changed = asyncio.Condition()
@@ -247,15 +250,22 @@ class _Work:
     # Tasks.
 
     async def _take(self, server: ServerState) -> RowTask | None:
-        """The next task; None once there is none and will be none."""
+        """The next task; None once there is none and will be none. Raises ServerUnfitError."""
         async with self._changed:
             while not self._stop.is_set():
-                if taken := self._queue.take(server, 1):
+                if len(server.outdone) >= MOST_OUTDONE:
+                    raise ServerUnfitError(
+                        f"{server.name} is not used any more: {MOST_OUTDONE} rows one after the "
+                        f"other failed there that others have done. The last one: "
+                        f"{server.outdone[-1]}"
+                    )
+                skip = {key for key in self._tried if self._others_may_do(key, server)}
+                if taken := self._queue.take(server, 1, skip=skip):
                     (task,) = taken
                     self._open.add(task.key)
                     self._given_back.discard(task.key)
                     return task
-                if not self._open:
+                if not (self._open or self._is_something_left()):
                     break
                 await self._changed.wait()
             return None
@@ -269,7 +279,10 @@ class _Work:
             except TryAgainError:
                 self._give_back(task)
             except RowError as error:
-                self._settle(server, task, time.perf_counter() - started, error)
+                if error.elsewhere and self._is_passed_on(server, task, error):
+                    self._give_back(task)
+                else:
+                    self._settle(server, task, time.perf_counter() - started, error)
             except BaseException:
                 if not self._rows.is_lost(task.key):
                     self._give_back(task)
@@ -283,6 +296,19 @@ class _Work:
                 async with self._changed:
                     self._changed.notify_all()
 
+    def _is_passed_on(self, server: ServerState, task: RowTask, fault: RowError) -> bool:
+        """Note that a row failed on a server; whether another one is to try it."""
+        server.failed[task.key] = str(fault)
+        self._tried.setdefault(task.key, set()).add(server)
+        return self._others_may_do(task.key, server)
+
+    def _others_may_do(self, key: str, server: ServerState) -> bool:
+        """Whether a row has failed on a server, but not yet on all that are used."""
+        tried = self._tried[key]
+        return server in tried and any(
+            each.fault is None and each not in tried for each in self._servers
+        )
+
     def _give_back(self, task: RowTask) -> None:
         self._open.remove(task.key)
         self._given_back.add(task.key)
@@ -293,8 +319,14 @@ class _Work:
     ) -> None:
         self._open.remove(task.key)
         self._rows.forget(task.key)
+        for each in self._tried.pop(task.key, ()):
+            said = each.failed.pop(task.key, None)
+            if fault is None and each is not server and said is not None:
+                each.outdone.append(said)
         if fault is None:
             self._done += 1
+            server.failed.clear()
+            server.outdone.clear()
             server.is_stuck = False
             server.lives()
         elif fault.theirs and not self._done:

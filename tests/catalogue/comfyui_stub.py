@@ -39,6 +39,7 @@ class StubServer:
         forgets: prompts are taken and never seen again.
         out_of_memory: prompts that fail so, until what is held is freed.
         disk_full: every prompt fails so.
+        fails: kind and message with which prompts fail; of the seeds fails_for alone, if any.
         poison: a seed that ends the server as it begins, which then starts again.
         torn: pictures of which a half is sent. trickle: seconds that each takes to be sent.
         secret: a header and the value that it must have.
@@ -52,6 +53,8 @@ class StubServer:
         self.delays: dict[str, float] = {}
         self.hangs = self.forgets = self.disk_full = False
         self.out_of_memory = self.torn = 0
+        self.fails: tuple[str, str] | None = None
+        self.fails_for: set[int] = set()
         self.trickle = 0.0
         self.poison: int | None = None
         self.has_websocket = True
@@ -344,6 +347,9 @@ class StubServer:
             failure = "torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB."
         if self.disk_full:
             failure = "OSError", "[Errno 28] No space left on device: 'output/tryon_1.png'"
+        seeds = {node["inputs"].get("seed") for node in prompt.values()}
+        if not self.fails_for or self.fails_for & seeds:
+            failure = failure or self.fails
         if failure:
             await say("execution_error", node_id="2", node_type="OOTD_TryOn",
                       exception_type=failure[0], exception_message=failure[1])  # fmt: skip

@@ -347,6 +347,60 @@ def test_a_row_that_is_too_large_fails_alone(catalogue: Catalogue) -> None:
         catalogue.check()
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"fails": ("RuntimeError", "Error(s) in loading state_dict for UNet")},
+        {"out_of_memory": 1000, "frees_nothing": True},
+        {"statuses": {"/upload": [413] * 1000}},
+    ],
+)
+def test_a_server_on_which_all_rows_fail_costs_none(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture, trouble: dict[str, Any]
+) -> None:
+    """It fails them faster than others do them."""
+    with (
+        stub_servers(1, seconds=0.0, **trouble) as (sick,),
+        stub_servers(1, seconds=0.2) as (slow,),
+    ):
+        summary = catalogue.run([sick, slow])
+        assert (summary.done, summary.failed) == (12, 0)
+        catalogue.check()
+        assert not sick.done
+    said = f"{sick.address} is not used any more: 5 rows one after the other failed there"
+    assert caplog.text.count(said) == 1
+
+
+def test_a_row_that_fails_on_all_servers_fails(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is held against none, however many such rows there are."""
+    bad = {10, 11, 12, 13, 20, 21, 22, 23}
+    with stub_servers(2, fails=("ValueError", "Nobody is seen."), fails_for=bad) as stubs:
+        summary = catalogue.run(stubs)
+        assert (summary.done, summary.failed) == (4, 8)
+        assert sum(stub.asked["/prompt"] for stub in stubs) == 4 + 2 * 8, "each was tried on both"
+    catalogue.check(*(f"p{person}g{garment}" for person in (1, 2) for garment in range(4)))
+    assert "is not used any more" not in caplog.text
+
+
+def test_a_server_that_has_lost_its_device_is_waited_for(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = ("torch.AcceleratorError", "CUDA error: an illegal memory access was encountered")
+    with stub_servers(1, fails=lost) as (stub,):
+
+        def start_again() -> None:
+            until(lambda: f"{stub.address} must be started again: node 2" in caplog.text)
+            stub.fails = None
+
+        starting = threading.Thread(target=start_again)
+        starting.start()
+        assert catalogue.run([stub]).done == 12
+        starting.join()
+        catalogue.check()
+
+
 def test_a_server_whose_disk_is_full_is_waited_for(
     catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:

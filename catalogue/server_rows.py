@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,8 +185,9 @@ class ServerRows:
         return seconds_of(entry)
 
     async def _write(self, task: RowTask, images: list[Image.Image]) -> None:
+        write = asyncio.to_thread(self._results.write, task.key, images, None)
         try:
-            await asyncio.to_thread(self._results.write, task.key, images, None)
+            await _to_the_end(write)
         except WriteError:
             raise
         except OSError as error:
@@ -387,6 +388,18 @@ class ServerRows:
                 self._lose(server, task)
                 raise TryAgainError from None
         return pictures
+
+
+async def _to_the_end(work: Awaitable[object]) -> None:
+    """Wait for what a thread does, though the task is cancelled: that then ends its next wait."""
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        if (task := asyncio.current_task()) is not None:
+            task.cancel()
+        working.result()
 
 
 def hear(server: ServerState, message: Json | bytes) -> None:

@@ -260,7 +260,7 @@ class _Work:
                         f"{server.outdone[-1]}"
                     )
                 skip = {key for key in self._tried if self._others_may_do(key, server)}
-                if taken := self._queue.take(server, 1, skip=skip):
+                if taken := self._queue.take(server, 1, first=server.left, skip=skip):
                     (task,) = taken
                     self._open.add(task.key)
                     self._given_back.discard(task.key)

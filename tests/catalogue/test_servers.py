@@ -359,10 +359,9 @@ def test_a_server_on_which_all_rows_fail_costs_none(
     catalogue: Catalogue, caplog: pytest.LogCaptureFixture, trouble: dict[str, Any]
 ) -> None:
     """It fails them faster than others do them."""
-    with (
-        stub_servers(1, seconds=0.0, **trouble) as (sick,),
-        stub_servers(1, seconds=0.2) as (slow,),
-    ):
+    with stub_servers(2, seconds=0.2) as (sick, slow):
+        for name, value in ({"seconds": 0.0} | trouble).items():
+            setattr(sick, name, value)
         summary = catalogue.run([sick, slow])
         assert (summary.done, summary.failed) == (12, 0)
         catalogue.check()
@@ -385,8 +384,9 @@ def test_a_row_that_fails_on_all_servers_fails(
 
 
 def test_a_server_that_has_lost_its_device_is_waited_for(
-    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT", 0.5)
     lost = ("torch.AcceleratorError", "CUDA error: an illegal memory access was encountered")
     with stub_servers(1, fails=lost) as (stub,):
 
@@ -565,6 +565,27 @@ def test_a_full_disk_here_ends_the_run_and_the_next_one_goes_on(
         assert len(list(Path(catalogue.results.out, "results").rglob("*.png"))) == 5
         summary = catalogue.run(stubs)
         assert summary.kept + summary.done == 12 and summary.kept == 5
+
+
+def test_a_row_that_is_being_written_is_done(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its server goes away meanwhile."""
+    write, written = catalogue.results.write, list[str]()
+    with stub_servers(1, seconds=0.1) as (stub,):
+
+        def write_slowly(key: str, *content: Any) -> None:
+            written.append(key)
+            if len(written) == 1:
+                stub.die()
+                time.sleep(0.5)
+                stub.start()
+            write(key, *content)
+
+        monkeypatch.setattr(catalogue.results, "write", write_slowly)
+        assert catalogue.run([stub]).done == 12
+    assert len(written) == len(set(written)) == 12
+    catalogue.check()
 
 
 def test_a_store_that_stops_answering_ends_the_run(

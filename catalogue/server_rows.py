@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,36 +131,70 @@ class TryAgainError(Exception):
 
 
 class RowError(Exception):
-    """The row cannot be done.
+    """The row cannot be done. theirs: it is a server that says so."""
 
-    theirs: it is a server that says so. elsewhere: another server may do it all the same.
-    """
-
-    def __init__(self, sentence: str, *, theirs: bool = True, elsewhere: bool = False) -> None:
+    def __init__(self, sentence: str, *, theirs: bool = True) -> None:
         super().__init__(sentence)
         self.theirs = theirs
-        self.elsewhere = elsewhere
+
+
+class FailedHereError(Exception):
+    """The row failed on a server; another one may do it all the same."""
 
 
 class ServerRows:
     """Has rows done by servers, and remembers over which rows servers have failed."""
 
-    def __init__(self, workflow: ApiWorkflow, results: Results, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        workflow: ApiWorkflow,
+        results: Results,
+        settings: ServerSettings,
+        servers: Sequence[ServerState],
+    ) -> None:
+        """servers: all of them, those that are not used any more among them."""
+        self._servers = servers
         self._workflow = workflow
         self._results = results
         self._settings = settings
         self._losses: dict[str, int] = {}
         self._out_of_memory: dict[str, int] = {}
+        self._tried: dict[str, set[ServerState]] = {}
         self._unwritten = 0
 
     def is_lost(self, key: str) -> bool:
         """Whether servers have hung or ended over a row as often as they may."""
         return self._losses.get(key, 0) >= MOST_LOSSES
 
-    def forget(self, key: str) -> None:
-        """Nothing more is to be known of a row."""
+    def for_others(self, server: ServerState) -> set[str]:
+        """Keys of the rows that a server has tried and another one is to try."""
+        return {key for key in self._tried if self._is_for_others(key, server)}
+
+    def _is_for_others(self, key: str, server: ServerState) -> bool:
+        tried = self._tried[key]
+        return server in tried and any(
+            each.fault is None and each not in tried for each in self._servers
+        )
+
+    def _is_passed_on(self, key: str, server: ServerState) -> bool:
+        """Note that a server has tried a row; whether another one is to try it."""
+        self._tried.setdefault(key, set()).add(server)
+        return self._is_for_others(key, server)
+
+    def forget(self, key: str, done_by: ServerState | None) -> None:
+        """Nothing more is to be known of a row. done_by: None if it failed."""
         self._losses.pop(key, None)
         self._out_of_memory.pop(key, None)
+        for server in self._tried.pop(key, ()):
+            said = server.failed.pop(key, None)
+            if said is not None and done_by not in (None, server):
+                server.outdone.append(said)
+        if done_by is not None:
+            done_by.failed.clear()
+            done_by.outdone.clear()
+            done_by.forgotten = 0
+            done_by.is_stuck = False
+            done_by.lives()
 
     async def attempt(self, server: ServerState, task: RowTask) -> float | None:
         """Have a row done by a server and write its pictures; return the seconds of its work.
@@ -174,14 +208,16 @@ class ServerRows:
             await self._write(task, images)
         except (ServerAwayError, asyncio.CancelledError):
             raise  # the prompt may still be there when the server is back
-        except RefusedError as error:
+        except (RefusedError, FailedHereError) as error:
             server.left.pop(task.key, None)
-            raise RowError(str(error), elsewhere=True) from error
+            server.failed[task.key] = str(error)
+            if self._is_passed_on(task.key, server):
+                raise TryAgainError from error
+            raise RowError(str(error)) from error
         except BaseException:
             server.left.pop(task.key, None)
             raise
         del server.left[task.key]
-        server.forgotten = 0
         return seconds_of(entry)
 
     async def _write(self, task: RowTask, images: list[Image.Image]) -> None:
@@ -363,7 +399,7 @@ class ServerRows:
             self._out_of_memory[task.key] = self._out_of_memory.get(task.key, 0) + 1
             if self._out_of_memory[task.key] < MOST_OUT_OF_MEMORY:
                 raise TryAgainError
-        raise RowError(f"{server.name}: {failure.sentence}", elsewhere=True)
+        raise FailedHereError(f"{server.name}: {failure.sentence}")
 
     async def _pictures(self, server: ServerState, task: RowTask, entry: Json) -> list[Image.Image]:
         """The pictures of a prompt, decoded whole."""

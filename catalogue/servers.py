@@ -85,14 +85,13 @@ class _Work:
     ) -> None:
         self._said: queue.SimpleQueue[Finished | BaseException | None] = queue.SimpleQueue()
         self._settings = engine.settings
-        self._rows = ServerRows(engine.workflow, engine.results, engine.settings)
+        self._servers: list[ServerState] = []
+        self._rows = ServerRows(engine.workflow, engine.results, engine.settings, self._servers)
         self._queue = WarmQueue(tasks)
         self._stop = stop
         self._open: set[str] = set()
         self._given_back: set[str] = set()
-        self._tried: dict[str, set[ServerState]] = {}
         self._done = self._failed_at_first = 0
-        self._servers: list[ServerState] = []
         self._changed = asyncio.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -259,7 +258,7 @@ class _Work:
                         f"other failed there that others have done. The last one: "
                         f"{server.outdone[-1]}"
                     )
-                skip = {key for key in self._tried if self._others_may_do(key, server)}
+                skip = self._rows.for_others(server)
                 if taken := self._queue.take(server, 1, first=server.left, skip=skip):
                     (task,) = taken
                     self._open.add(task.key)
@@ -279,10 +278,7 @@ class _Work:
             except TryAgainError:
                 self._give_back(task)
             except RowError as error:
-                if error.elsewhere and self._is_passed_on(server, task, error):
-                    self._give_back(task)
-                else:
-                    self._settle(server, task, time.perf_counter() - started, error)
+                self._settle(server, task, time.perf_counter() - started, error)
             except BaseException:
                 if not self._rows.is_lost(task.key):
                     self._give_back(task)
@@ -296,19 +292,6 @@ class _Work:
                 async with self._changed:
                     self._changed.notify_all()
 
-    def _is_passed_on(self, server: ServerState, task: RowTask, fault: RowError) -> bool:
-        """Note that a row failed on a server; whether another one is to try it."""
-        server.failed[task.key] = str(fault)
-        self._tried.setdefault(task.key, set()).add(server)
-        return self._others_may_do(task.key, server)
-
-    def _others_may_do(self, key: str, server: ServerState) -> bool:
-        """Whether a row has failed on a server, but not yet on all that are used."""
-        tried = self._tried[key]
-        return server in tried and any(
-            each.fault is None and each not in tried for each in self._servers
-        )
-
     def _give_back(self, task: RowTask) -> None:
         self._open.remove(task.key)
         self._given_back.add(task.key)
@@ -318,17 +301,9 @@ class _Work:
         self, server: ServerState, task: RowTask, seconds: float, fault: RowError | None
     ) -> None:
         self._open.remove(task.key)
-        self._rows.forget(task.key)
-        for each in self._tried.pop(task.key, ()):
-            said = each.failed.pop(task.key, None)
-            if fault is None and each is not server and said is not None:
-                each.outdone.append(said)
+        self._rows.forget(task.key, done_by=server if fault is None else None)
         if fault is None:
             self._done += 1
-            server.failed.clear()
-            server.outdone.clear()
-            server.is_stuck = False
-            server.lives()
         elif fault.theirs and not self._done:
             self._failed_at_first += 1
         self._said.put(

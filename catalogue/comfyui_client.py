@@ -242,6 +242,10 @@ class ComfyUIClient:
         except (KeyError, IndexError, TypeError, AttributeError):
             raise self._strange("/queue") from None
 
+    def is_busy_with_others(self, queue: QueuedPrompts) -> bool:
+        """Whether all that runs is somebody else's."""
+        return bool(queue.running) and self.client_id not in queue.running.values()
+
     async def find(self, prompt_id: str) -> QueuedPrompts | Json | None:
         """The queue with a prompt in it, its entry in the history, or None: it is not known.
 

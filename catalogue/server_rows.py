@@ -362,6 +362,12 @@ class ServerRows:
                 server.lives()
             prompt.began = prompt.began or prompt.id in found.running
             if time.monotonic() - prompt.seen > silence:
+                if prompt.id in found.pending and server.client.is_busy_with_others(found):
+                    if self._is_passed_on(task.key, server):
+                        await server.client.withdraw([prompt.id])
+                        raise TryAgainError
+                    prompt.seen = time.monotonic()
+                    continue
                 with suppress(RowError):  # as the slot will see
                     self._lose(server, task, prompt)
                 await server.client.withdraw([prompt.id])

@@ -215,11 +215,12 @@ def _given(context: typer.Context, names: Sequence[str]) -> str:
 async def _faults(settings: ServerSettings, workflow: ApiWorkflow) -> list[str]:
     faults: list[str] = []
     classes = [node["class_type"] for node in workflow.graph.values()]
+    classes += ["LoadImage", *(["LoadImageMask"] if "mask" in workflow.places else [])]
     for address in settings.addresses:
         async with ComfyUIClient(address, "check", ca_file=settings.ca_file) as client:
             try:
                 await client.look()
-                lacking = await client.lacks([*classes, "LoadImage"])
+                lacking = await client.lacks(classes)
             except (ServerAwayError, ServerUnfitError) as error:
                 faults.append(str(error))
                 continue

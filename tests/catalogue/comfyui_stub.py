@@ -401,7 +401,7 @@ def stub_servers(count: int, **switches: Any) -> Generator[list[StubServer]]:
             server.close()
 
 
-def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(is_so: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not is_so():

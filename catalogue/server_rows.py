@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 MOST_LOSSES = 3
 """Times that a server may hang, or forget a prompt that it had begun, over one row."""
 MOST_OUT_OF_MEMORY = 2
+MOST_FAILURES = 3
+"""Servers on which a row may fail."""
 MOST_FORGOTTEN = 5
 """Prompts that a server may forget before they began, without a row done between them."""
 MOST_UNWRITTEN = 3
@@ -159,6 +161,7 @@ class ServerRows:
         self._settings = settings
         self._losses: dict[str, int] = {}
         self._out_of_memory: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         self._tried: dict[str, set[ServerState]] = {}
         self._unwritten = 0
 
@@ -185,6 +188,7 @@ class ServerRows:
         """Nothing more is to be known of a row. done_by: None if it failed."""
         self._losses.pop(key, None)
         self._out_of_memory.pop(key, None)
+        self._failures.pop(key, None)
         for server in self._tried.pop(key, ()):
             said = server.failed.pop(key, None)
             if said is not None and done_by not in (None, server):
@@ -211,7 +215,9 @@ class ServerRows:
         except (RefusedError, FailedHereError) as error:
             server.left.pop(task.key, None)
             server.failed[task.key] = str(error)
-            if self._is_passed_on(task.key, server):
+            self._failures[task.key] = self._failures.get(task.key, 0) + 1
+            is_passed_on = self._is_passed_on(task.key, server)
+            if is_passed_on and self._failures[task.key] < MOST_FAILURES:
                 raise TryAgainError from error
             raise RowError(str(error)) from error
         except BaseException:

@@ -28,16 +28,8 @@ from catalogue.comfyui_client import (
 from catalogue.engine import Finished, RowState, RowTask
 from catalogue.plan import WarmQueue
 from catalogue.results import Results
-from catalogue.server_rows import (
-    RowError,
-    ServerRows,
-    ServerSettings,
-    ServerState,
-    TryAgainError,
-    hear,
-    lost,
-    wake,
-)
+from catalogue.server_rows import RowError, ServerRows, TryAgainError, lost
+from catalogue.server_state import ServerSettings, ServerState, hear, wake
 
 logger = logging.getLogger(__name__)
 

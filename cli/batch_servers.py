@@ -25,7 +25,7 @@ from catalogue.comfyui_client import (
 )
 from catalogue.engine import WorkerSettings
 from catalogue.results import Results
-from catalogue.server_rows import ServerSettings
+from catalogue.server_state import ServerSettings
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT

@@ -35,7 +35,7 @@ from catalogue.manifest import ManifestRow, read_manifest
 from catalogue.plan import Plan, make_plan
 from catalogue.results import Results
 from catalogue.run import Summary, run_plan
-from catalogue.server_rows import ServerSettings
+from catalogue.server_state import ServerSettings
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Variant
 from ootd_core.images.files import load_image

@@ -22,7 +22,7 @@ from catalogue.manifest import Pairing, pair_folders
 from catalogue.plan import make_plan
 from catalogue.results import Results
 from catalogue.run import run_plan
-from catalogue.server_rows import ServerSettings
+from catalogue.server_state import ServerSettings
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import DEMO_SAMPLES

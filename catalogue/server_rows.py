@@ -93,6 +93,10 @@ class ServerRows:
         """Whether servers have hung or ended over a row as often as they may."""
         return self._losses.get(key, 0) >= MOST_LOSSES
 
+    def count_loss(self, key: str) -> None:
+        """Count that a server hung or ended over a row."""
+        self._losses[key] = self._losses.get(key, 0) + 1
+
     def for_others(self, server: ServerState) -> set[str]:
         """Keys of the rows that a server has tried and another one is to try."""
         return {key for key in self._tried if self._is_for_others(key, server)}
@@ -310,8 +314,8 @@ class ServerRows:
     ) -> None:
         """Count that a prompt came to nothing, if it had begun. Raises RowError at the last."""
         if prompt is None or prompt.began:
-            self._losses[task.key] = self._losses.get(task.key, 0) + 1
-            if self._losses[task.key] >= MOST_LOSSES:
+            self.count_loss(task.key)
+            if self.is_lost(task.key):
                 raise RowError(lost(server))
 
     async def _check(self, server: ServerState, task: RowTask, entry: Json) -> None:

@@ -213,6 +213,10 @@ class _Work:
         if old:
             await server.client.withdraw([server.left[key].id for key in old])
             for key in old:
+                prompt = server.left[key]
+                is_ended = prompt.began and await server.client.find(prompt.id) is None
+                if is_ended and key in self._open:  # not done yet: it may be the row that ends them
+                    self._rows.count_loss(key)
                 del server.left[key]
 
     async def _take_leave(self, server: ServerState) -> None:

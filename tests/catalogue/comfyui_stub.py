@@ -287,7 +287,7 @@ class StubServer:
             self.out_of_memory = 0
         return web.Response()
 
-    async def _view(self, request: web.Request) -> web.Response:
+    async def _view(self, request: web.Request) -> web.StreamResponse:
         name = request.query["filename"]
         if name not in self.outputs:
             return web.Response(status=404)

@@ -42,6 +42,7 @@ from ootd_core.images.files import load_image
 from ootd_core.requirements import ROOT
 from tests.catalogue.comfyui_stub import StubServer, stub_servers, until
 from tests.catalogue.drawn_catalogue import small_catalogue
+from tests.cli.test_tryon import run
 
 PATIENCE: dict[str, Any] = {"silence": 5.0, "absence": 20.0, "answer": 2.0, "poll": 0.5}
 
@@ -633,14 +634,16 @@ def test_a_store_that_stops_answering_ends_the_run(
     catalogue.check()
 
 
-def test_a_killed_driver_is_gone_on_with(catalogue: Catalogue) -> None:
+def test_a_killed_driver_is_gone_on_with(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its prompts that are out are lost, at most two on each server."""
     out = Path(catalogue.results.out)
     with stub_servers(2, seconds=0.2) as stubs:
         servers = ",".join(stub.address for stub in stubs)
-        command = [sys.executable, "-m", "cli", "batch", "--servers", servers]
-        command += ["--manifest", str(catalogue.manifest), "--out", str(out)]
-        command += ["--json-lines", "--quiet"]
+        asked = ["batch", "--servers", servers, "--manifest", str(catalogue.manifest)]
+        asked += ["--out", str(out), "--json-lines", "--quiet"]
+        command = [sys.executable, "-m", "cli", *asked]
         driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         with driver:
             assert driver.stdout is not None
@@ -649,8 +652,8 @@ def test_a_killed_driver_is_gone_on_with(catalogue: Catalogue) -> None:
             driver.kill()
         there = len(list(out.rglob("results/*/*.png")))
         assert 3 <= there < 12
-        again = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-        lines = [json.loads(line) for line in again.stdout.splitlines()]
+        assert run(monkeypatch, *asked) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert Counter(line["state"] for line in lines) == {"done": 12 - there, "kept": there}
         until(lambda: not any(stub.pending or stub.running for stub in stubs))
         assert sum(len(stub.done) for stub in stubs) <= 12 + 2 * 2

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from ootd_core.requirements import require
 
@@ -35,6 +36,10 @@ Json = dict[str, Any]
 
 class ServerAwayError(Exception):
     """The server does not answer, or not as it should, but may again. One sentence."""
+
+
+class ServerStuckError(ServerAwayError):
+    """The server answers, but what it is given comes to nothing for now. One sentence."""
 
 
 class ServerUnfitError(Exception):
@@ -149,13 +154,15 @@ class ComfyUIClient:
         answer_seconds: float = 60.0,
     ) -> None:
         """client_id: whose prompts are ours. ca_file: certificates to trust beside the system's.
-        answer_seconds: how long an answer may take. Raises ValueError for a bad ca_file."""
+        answer_seconds: how long an answer may pause; a picture on a slow line takes its time.
+        Raises ValueError for a bad ca_file."""
         self.name = address.name
         self.client_id = client_id
         self.version: tuple[int, ...] | None = None
         self._address = address
         self._answer_seconds = answer_seconds
         self._tls = tls_context(ca_file)
+        self._proxy = proxy_for(address.name)
         self._session: Any = None
 
     async def __aenter__(self) -> ComfyUIClient:
@@ -165,8 +172,9 @@ class ComfyUIClient:
         self._session = aiohttp.ClientSession(
             headers=dict(self._address.headers),
             connector=aiohttp.TCPConnector(ssl=self._tls or True),
-            timeout=aiohttp.ClientTimeout(total=self._answer_seconds, sock_connect=10),
-            trust_env=True,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=10, sock_read=self._answer_seconds
+            ),
         )
         return self
 
@@ -234,6 +242,10 @@ class ComfyUIClient:
         except (KeyError, IndexError, TypeError, AttributeError):
             raise self._strange("/queue") from None
 
+    def is_busy_with_others(self, queue: QueuedPrompts) -> bool:
+        """Whether all that runs is somebody else's."""
+        return bool(queue.running) and self.client_id not in queue.running.values()
+
     async def find(self, prompt_id: str) -> QueuedPrompts | Json | None:
         """The queue with a prompt in it, its entry in the history, or None: it is not known.
 
@@ -281,8 +293,9 @@ class ComfyUIClient:
         """
         address = re.sub("^http", "ws", self.name)
         async with self._session.ws_connect(
-            f"{address}/ws", params={"clientId": self.client_id}, heartbeat=30, max_msg_size=0
-        ) as socket:
+            f"{address}/ws", params={"clientId": self.client_id}, heartbeat=30, max_msg_size=0,
+            proxy=self._proxy,
+        ) as socket:  # fmt: skip
             yield self._messages(socket)
 
     async def _messages(self, socket: Any) -> AsyncGenerator[Json | bytes]:
@@ -351,7 +364,7 @@ class ComfyUIClient:
         try:
             async with self._session.request(
                 method, f"{self.name}{path}", params=query, json=body, data=data,
-                allow_redirects=False,
+                allow_redirects=False, proxy=self._proxy,
             ) as answer:  # fmt: skip
                 content = await answer.read()
                 status = answer.status
@@ -393,6 +406,19 @@ def _rejected(content: bytes) -> PromptRejectedError:
         return PromptRejectedError(said.get("error") or {}, said.get("node_errors") or {})
     except (ValueError, AttributeError):
         return PromptRejectedError({"message": "it answers 400 to /prompt"}, {})
+
+
+def proxy_for(address: str) -> str | None:
+    """The HTTP proxy that the environment or the system names for a server.
+
+    Not by aiohttp's `trust_env`, which would also send the passwords of ~/.netrc to servers.
+    """
+    parts = urlsplit(address)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    return proxy if proxy.startswith(("http://", "https://")) else None
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext | None:

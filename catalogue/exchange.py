@@ -24,12 +24,16 @@ NODE_LEVEL = frozenset({"custom_validation_failed", "exception_during_validation
 """Kinds of errors that are a node's, whichever input they name."""
 FULL = ("no space left", "not enough space", "disk quota exceeded", "errno 28", "errno 122")
 
+DEVICE_LOST = ("cuda error", "hip error")
+"""After it every prompt fails, until ComfyUI is started again."""
+
 
 class PromptTrouble(Enum):
     """What made a prompt fail, as far as it matters for what to do next."""
 
     OUT_OF_MEMORY = auto()
     DISK_FULL = auto()
+    DEVICE_LOST = auto()
     INTERRUPTED = auto()
     OTHER = auto()
 
@@ -117,6 +121,8 @@ def failure_of(entry: Json) -> PromptFailure | None:
         return PromptFailure(PromptTrouble.OUT_OF_MEMORY, sentence)
     if any(each in lowered for each in FULL):
         return PromptFailure(PromptTrouble.DISK_FULL, sentence)
+    if any(each in lowered for each in DEVICE_LOST):
+        return PromptFailure(PromptTrouble.DEVICE_LOST, sentence)
     return PromptFailure(PromptTrouble.OTHER, sentence)
 
 

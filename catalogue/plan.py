@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,14 +211,24 @@ class WarmQueue:
         self._seen: deque[RowTask] = deque()
         self._warm: dict[object, tuple[str, ...]] = {}
 
-    def take(self, worker: object, count: int) -> list[RowTask]:
-        """Up to `count` tasks for a worker; none are left if it is empty."""
+    def take(
+        self,
+        worker: object,
+        count: int,
+        *,
+        first: Collection[str] = (),
+        skip: Collection[str] = (),
+    ) -> list[RowTask]:
+        """Up to `count` tasks for a worker; none are left for it if that is empty.
+
+        first: keys of tasks that it takes before others. skip: of those that others are to take.
+        """
         taken: list[RowTask] = []
         while len(taken) < count:
             self._look_ahead()
-            if not self._seen:
+            index = self._best(worker, first, skip)
+            if index is None:
                 break
-            index = self._best(worker)
             task = self._seen[index]
             del self._seen[index]
             self._warm[worker] = _outfit(task)
@@ -233,17 +243,18 @@ class WarmQueue:
         """Let others have the garment of a worker that is gone."""
         self._warm.pop(worker, None)
 
-    def _best(self, worker: object) -> int:
+    def _best(self, worker: object, first: Collection[str], skip: Collection[str]) -> int | None:
         mine = self._warm.get(worker)
         others = {outfit for each, outfit in self._warm.items() if each != worker}
-        free: int | None = None
-        for index, task in enumerate(self._seen):
+
+        def rank(task: RowTask) -> int:
             outfit = _outfit(task)
-            if outfit == mine:
-                return index
-            if free is None and outfit not in others:
-                free = index
-        return free or 0
+            return (task.key in first, outfit == mine, outfit not in others, True).index(True)
+
+        ranked = [
+            (rank(task), index) for index, task in enumerate(self._seen) if task.key not in skip
+        ]
+        return min(ranked)[1] if ranked else None
 
     def _look_ahead(self) -> None:
         while len(self._seen) < self._ahead:

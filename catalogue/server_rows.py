@@ -10,21 +10,18 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalogue.api_workflow import ApiWorkflow
 from catalogue.comfyui_client import (
-    ComfyUIClient,
     Json,
     PromptRejectedError,
     QueuedPrompts,
     RefusedError,
-    ServerAddress,
     ServerAwayError,
+    ServerStuckError,
     ServerUnfitError,
 )
 from catalogue.engine import RowTask
@@ -38,6 +35,7 @@ from catalogue.exchange import (
     sense_of,
 )
 from catalogue.results import Results
+from catalogue.server_state import ServerSettings, ServerState, WatchedPrompt
 from ootd_core.checkpoints.whole_files import WriteError
 
 if TYPE_CHECKING:
@@ -46,64 +44,12 @@ if TYPE_CHECKING:
 MOST_LOSSES = 3
 """Times that a server may hang, or forget a prompt that it had begun, over one row."""
 MOST_OUT_OF_MEMORY = 2
-ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerSettings:
-    """How servers are reached and how patient we are with them.
-
-    Attributes:
-        addresses: of the servers.
-        ca_file: certificates to trust beside the system's.
-        silence: seconds without any sign of life from a prompt after which its server hangs.
-        absence: seconds after which a server that is away is given up.
-        answer: seconds that one HTTP answer may take.
-        poll: seconds between looks at a prompt, whatever the websocket says.
-    """
-
-    addresses: tuple[ServerAddress, ...]
-    ca_file: Path | None = None
-    silence: float = 600.0
-    absence: float = 900.0
-    answer: float = 60.0
-    poll: float = 5.0
-
-
-@dataclass(kw_only=True, eq=False)
-class WatchedPrompt:
-    """A prompt on a server. seen: when it last gave a sign of life. woken: look at it now."""
-
-    id: str
-    seen: float
-    began: bool = False
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(kw_only=True, eq=False)
-class ServerState:
-    """A server and what is known of it.
-
-    files: names of what is uploaded, by content. prompts: those that are watched, by id. left: by
-    their rows' keys those of which no result is written, though it may have gone away since.
-    away_since: None while rows come back from it. accepted: it has taken a prompt. fault: why it
-    is not used any more.
-    """
-
-    client: ComfyUIClient
-    uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    files: dict[str, str] = field(default_factory=dict[str, str])
-    prompts: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
-    left: dict[str, WatchedPrompt] = field(default_factory=dict[str, WatchedPrompt])
-    answers: bool = False
-    listens: bool = False
-    accepted: bool = False
-    away_since: float | None = None
-    fault: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.client.name
+MOST_FAILURES = 3
+"""Servers on which a row may fail."""
+MOST_FORGOTTEN = 5
+"""Prompts that a server may forget before they began, without a row done between them."""
+MOST_UNWRITTEN = 3
+"""Rows one after the other whose pictures could not be written: it is not the rows' fault."""
 
 
 class TryAgainError(Exception):
@@ -118,27 +64,75 @@ class RowError(Exception):
         self.theirs = theirs
 
 
+class FailedHereError(Exception):
+    """The row failed on a server; another one may do it all the same."""
+
+
 class ServerRows:
     """Has rows done by servers, and remembers over which rows servers have failed."""
 
-    def __init__(self, workflow: ApiWorkflow, results: Results, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        workflow: ApiWorkflow,
+        results: Results,
+        settings: ServerSettings,
+        servers: Sequence[ServerState],
+    ) -> None:
+        """servers: all of them, those that are not used any more among them."""
+        self._servers = servers
         self._workflow = workflow
         self._results = results
         self._settings = settings
         self._losses: dict[str, int] = {}
         self._out_of_memory: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+        self._tried: dict[str, set[ServerState]] = {}
+        self._unwritten = 0
 
     def is_lost(self, key: str) -> bool:
         """Whether servers have hung or ended over a row as often as they may."""
         return self._losses.get(key, 0) >= MOST_LOSSES
 
-    def forget(self, key: str) -> None:
-        """Nothing more is to be known of a row."""
+    def count_loss(self, key: str) -> None:
+        """Count that a server hung or ended over a row."""
+        self._losses[key] = self._losses.get(key, 0) + 1
+
+    def for_others(self, server: ServerState) -> set[str]:
+        """Keys of the rows that a server has tried and another one is to try."""
+        return {key for key in self._tried if self._is_for_others(key, server)}
+
+    def _is_for_others(self, key: str, server: ServerState) -> bool:
+        tried = self._tried[key]
+        return server in tried and any(
+            each.fault is None and each not in tried for each in self._servers
+        )
+
+    def _is_passed_on(self, key: str, server: ServerState) -> bool:
+        """Note that a server has tried a row; whether another one is to try it."""
+        self._tried.setdefault(key, set()).add(server)
+        return self._is_for_others(key, server)
+
+    def forget(self, key: str, done_by: ServerState | None) -> None:
+        """Nothing more is to be known of a row. done_by: None if it failed."""
         self._losses.pop(key, None)
         self._out_of_memory.pop(key, None)
+        self._failures.pop(key, None)
+        for server in self._tried.pop(key, ()):
+            said = server.failed.pop(key, None)
+            if said is not None and done_by not in (None, server):
+                server.outdone.append(said)
+        if done_by is not None:
+            done_by.failed.clear()
+            done_by.outdone.clear()
+            done_by.forgotten = 0
+            done_by.is_stuck = False
+            done_by.lives()
 
     async def attempt(self, server: ServerState, task: RowTask) -> float | None:
-        """Have a row done by a server and write its pictures; return the seconds of its work."""
+        """Have a row done by a server and write its pictures; return the seconds of its work.
+
+        Raises OSError also where no picture can be written any more.
+        """
         try:
             entry = await self._executed(server, task)
             await self._check(server, task, entry)
@@ -146,8 +140,13 @@ class ServerRows:
             await self._write(task, images)
         except (ServerAwayError, asyncio.CancelledError):
             raise  # the prompt may still be there when the server is back
-        except RefusedError as error:
+        except (RefusedError, FailedHereError) as error:
             server.left.pop(task.key, None)
+            server.failed[task.key] = str(error)
+            self._failures[task.key] = self._failures.get(task.key, 0) + 1
+            is_passed_on = self._is_passed_on(task.key, server)
+            if is_passed_on and self._failures[task.key] < MOST_FAILURES:
+                raise TryAgainError from error
             raise RowError(str(error)) from error
         except BaseException:
             server.left.pop(task.key, None)
@@ -156,12 +155,17 @@ class ServerRows:
         return seconds_of(entry)
 
     async def _write(self, task: RowTask, images: list[Image.Image]) -> None:
+        write = asyncio.to_thread(self._results.write, task.key, images, None)
         try:
-            await asyncio.to_thread(self._results.write, task.key, images, None)
+            await _to_the_end(write)
         except WriteError:
             raise
         except OSError as error:
+            self._unwritten += 1
+            if self._unwritten >= MOST_UNWRITTEN:
+                raise
             raise RowError(str(error), theirs=False) from error
+        self._unwritten = 0
 
     async def _executed(self, server: ServerState, task: RowTask) -> Json:
         """The history's entry of a row's prompt, when it has ended."""
@@ -278,17 +282,30 @@ class ServerRows:
             found = found or await server.client.find(prompt.id)
             if found is None:  # the server has begun anew, or somebody removed it
                 self._lose(server, task, prompt)
+                server.forgotten += not prompt.began
+                if server.forgotten >= MOST_FORGOTTEN:
+                    raise ServerUnfitError(
+                        f"{server.name} forgets prompts that it has taken: is it one ComfyUI, or a "
+                        "balancer before several?"
+                    )
                 raise TryAgainError
             if not isinstance(found, QueuedPrompts):
                 return found
             if (running := list(found.running)) != before:  # the queue moves
                 before, prompt.seen = running, time.monotonic()
+                server.lives()
             prompt.began = prompt.began or prompt.id in found.running
             if time.monotonic() - prompt.seen > silence:
+                if prompt.id in found.pending and server.client.is_busy_with_others(found):
+                    if self._is_passed_on(task.key, server):
+                        await server.client.withdraw([prompt.id])
+                        raise TryAgainError
+                    prompt.seen = time.monotonic()
+                    continue
                 with suppress(RowError):  # as the slot will see
                     self._lose(server, task, prompt)
                 await server.client.withdraw([prompt.id])
-                raise ServerAwayError(
+                raise ServerStuckError(
                     f"{server.name} hangs: it has said nothing of a prompt for {silence:g} s."
                 )
 
@@ -297,8 +314,8 @@ class ServerRows:
     ) -> None:
         """Count that a prompt came to nothing, if it had begun. Raises RowError at the last."""
         if prompt is None or prompt.began:
-            self._losses[task.key] = self._losses.get(task.key, 0) + 1
-            if self._losses[task.key] >= MOST_LOSSES:
+            self.count_loss(task.key)
+            if self.is_lost(task.key):
                 raise RowError(lost(server))
 
     async def _check(self, server: ServerState, task: RowTask, entry: Json) -> None:
@@ -308,7 +325,12 @@ class ServerRows:
             return
         if failure.trouble is PromptTrouble.DISK_FULL:
             del server.left[task.key]  # it ended so, and would end so again
-            raise ServerAwayError(f"The disk of {server.name} is full: {failure.sentence}")
+            raise ServerStuckError(f"The disk of {server.name} is full: {failure.sentence}")
+        if failure.trouble is PromptTrouble.DEVICE_LOST:
+            with suppress(RowError):  # as the slot will see
+                self._lose(server, task)
+            del server.left[task.key]
+            raise ServerStuckError(f"{server.name} must be started again: {failure.sentence}")
         if failure.trouble is PromptTrouble.INTERRUPTED:
             self._lose(server, task)
             raise TryAgainError
@@ -317,7 +339,7 @@ class ServerRows:
             self._out_of_memory[task.key] = self._out_of_memory.get(task.key, 0) + 1
             if self._out_of_memory[task.key] < MOST_OUT_OF_MEMORY:
                 raise TryAgainError
-        raise RowError(f"{server.name}: {failure.sentence}")
+        raise FailedHereError(f"{server.name}: {failure.sentence}")
 
     async def _pictures(self, server: ServerState, task: RowTask, entry: Json) -> list[Image.Image]:
         """The pictures of a prompt, decoded whole."""
@@ -334,6 +356,8 @@ class ServerRows:
             try:
                 content = await server.client.view(image)
                 pictures.append(await asyncio.to_thread(picture_from, content))
+            except ServerAwayError as error:  # what it shows of other prompts says nothing
+                raise ServerStuckError(str(error)) from error
             except (RefusedError, ValueError, OSError, SyntaxError):
                 # The file is gone or torn. ComfyUI would name it again, for it remembers results.
                 await server.client.free()
@@ -342,25 +366,16 @@ class ServerRows:
         return pictures
 
 
-def hear(server: ServerState, message: Json | bytes) -> None:
-    """Note what a message says of the prompts of ours."""
-    now = time.monotonic()
-    if isinstance(message, bytes):  # a preview, of a prompt that is not named
-        for prompt in server.prompts.values():
-            prompt.seen = now if prompt.began else prompt.seen
-        return
-    kind, said = message.get("type"), message.get("data")
-    prompt = server.prompts.get(said.get("prompt_id", "")) if isinstance(said, dict) else None
-    if prompt is None or said is None:
-        return
-    prompt.seen, prompt.began = now, True
-    if kind in ENDS or (kind == "executing" and said.get("node") is None):
-        prompt.woken.set()
-
-
-def wake(server: ServerState) -> None:
-    for prompt in server.prompts.values():
-        prompt.woken.set()
+async def _to_the_end(work: Awaitable[object]) -> None:
+    """Wait for what a thread does, though the task is cancelled: that then ends its next wait."""
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        if (task := asyncio.current_task()) is not None:
+            task.cancel()
+        working.result()
 
 
 def lost(server: ServerState) -> str:

@@ -19,26 +19,25 @@ from collections.abc import Generator, Iterator
 from contextlib import AsyncExitStack, suppress
 
 from catalogue.api_workflow import ApiWorkflow
-from catalogue.comfyui_client import ComfyUIClient, ServerAwayError, ServerUnfitError
+from catalogue.comfyui_client import (
+    ComfyUIClient,
+    ServerAwayError,
+    ServerStuckError,
+    ServerUnfitError,
+)
 from catalogue.engine import Finished, RowState, RowTask
 from catalogue.plan import WarmQueue
 from catalogue.results import Results
-from catalogue.server_rows import (
-    RowError,
-    ServerRows,
-    ServerSettings,
-    ServerState,
-    TryAgainError,
-    hear,
-    lost,
-    wake,
-)
+from catalogue.server_rows import RowError, ServerRows, TryAgainError, lost
+from catalogue.server_state import ServerSettings, ServerState, hear, wake
 
 logger = logging.getLogger(__name__)
 
 PROMPTS_AT_ONCE = 2
 MOST_AT_FIRST = 10
 """Rows that may fail on the servers before one is done: then it is not the rows' fault."""
+MOST_OUTDONE = 5
+"""Rows that may fail one after the other on a server while another one does them."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds between looks at a server that is away."""
 TICK = 0.2
@@ -78,13 +77,13 @@ class _Work:
     ) -> None:
         self._said: queue.SimpleQueue[Finished | BaseException | None] = queue.SimpleQueue()
         self._settings = engine.settings
-        self._rows = ServerRows(engine.workflow, engine.results, engine.settings)
+        self._servers: list[ServerState] = []
+        self._rows = ServerRows(engine.workflow, engine.results, engine.settings, self._servers)
         self._queue = WarmQueue(tasks)
         self._stop = stop
         self._open: set[str] = set()
         self._given_back: set[str] = set()
         self._done = self._failed_at_first = 0
-        self._servers: list[ServerState] = []
         self._changed = asyncio.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -159,7 +158,6 @@ class _Work:
         while True:
             try:
                 await server.client.look()
-                server.answers = True
                 await self._tidy(server)
                 await self._serve(server)
                 return
@@ -168,7 +166,7 @@ class _Work:
                 logger.warning("%s", error)
                 return
             except ServerAwayError as error:
-                server.answers = False
+                server.is_stuck = server.is_stuck or isinstance(error, ServerStuckError)
                 self._queue.forget(server)
                 now = time.monotonic()
                 if server.away_since is None:
@@ -215,11 +213,15 @@ class _Work:
         if old:
             await server.client.withdraw([server.left[key].id for key in old])
             for key in old:
+                prompt = server.left[key]
+                is_ended = prompt.began and await server.client.find(prompt.id) is None
+                if is_ended and key in self._open:  # not done yet: it may be the row that ends them
+                    self._rows.count_loss(key)
                 del server.left[key]
 
     async def _take_leave(self, server: ServerState) -> None:
         """Take back all prompts that are still out."""
-        if server.answers and server.left:
+        if server.left:
             with suppress(ServerAwayError, ServerUnfitError, TimeoutError):
                 async with asyncio.timeout(FAREWELL):
                     ids = [prompt.id for prompt in server.left.values()]
@@ -243,15 +245,22 @@ class _Work:
     # Tasks.
 
     async def _take(self, server: ServerState) -> RowTask | None:
-        """The next task; None once there is none and will be none."""
+        """The next task; None once there is none and will be none. Raises ServerUnfitError."""
         async with self._changed:
             while not self._stop.is_set():
-                if taken := self._queue.take(server, 1):
+                if len(server.outdone) >= MOST_OUTDONE:
+                    raise ServerUnfitError(
+                        f"{server.name} is not used any more: {MOST_OUTDONE} rows one after the "
+                        f"other failed there that others have done. The last one: "
+                        f"{server.outdone[-1]}"
+                    )
+                skip = self._rows.for_others(server)
+                if taken := self._queue.take(server, 1, first=server.left, skip=skip):
                     (task,) = taken
                     self._open.add(task.key)
                     self._given_back.discard(task.key)
                     return task
-                if not self._open:
+                if not (self._open or self._is_something_left()):
                     break
                 await self._changed.wait()
             return None
@@ -288,12 +297,9 @@ class _Work:
         self, server: ServerState, task: RowTask, seconds: float, fault: RowError | None
     ) -> None:
         self._open.remove(task.key)
-        self._rows.forget(task.key)
+        self._rows.forget(task.key, done_by=server if fault is None else None)
         if fault is None:
             self._done += 1
-            if server.away_since is not None:
-                server.away_since = None
-                logger.warning("%s is back.", server.name)
         elif fault.theirs and not self._done:
             self._failed_at_first += 1
         self._said.put(

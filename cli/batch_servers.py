@@ -25,7 +25,7 @@ from catalogue.comfyui_client import (
 )
 from catalogue.engine import WorkerSettings
 from catalogue.results import Results
-from catalogue.server_rows import ServerSettings
+from catalogue.server_state import ServerSettings
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
@@ -215,11 +215,12 @@ def _given(context: typer.Context, names: Sequence[str]) -> str:
 async def _faults(settings: ServerSettings, workflow: ApiWorkflow) -> list[str]:
     faults: list[str] = []
     classes = [node["class_type"] for node in workflow.graph.values()]
+    classes += ["LoadImage", *(["LoadImageMask"] if "mask" in workflow.places else [])]
     for address in settings.addresses:
         async with ComfyUIClient(address, "check", ca_file=settings.ca_file) as client:
             try:
                 await client.look()
-                lacking = await client.lacks([*classes, "LoadImage"])
+                lacking = await client.lacks(classes)
             except (ServerAwayError, ServerUnfitError) as error:
                 faults.append(str(error))
                 continue

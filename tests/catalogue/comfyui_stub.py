@@ -36,10 +36,12 @@ class StubServer:
         seconds: of a sampling, in `steps` steps that are told of.
         statuses, drops: paths that answer so, or not at all, so many times; delays: seconds.
         hangs: prompts begin and nothing more is heard of them.
+        forgets: prompts are taken and never seen again.
         out_of_memory: prompts that fail so, until what is held is freed.
         disk_full: every prompt fails so.
+        fails: kind and message with which prompts fail; of the seeds fails_for alone, if any.
         poison: a seed that ends the server as it begins, which then starts again.
-        torn: pictures of which a half is sent.
+        torn: pictures of which a half is sent. trickle: seconds that each takes to be sent.
         secret: a header and the value that it must have.
         has_websocket, chooses_ids, checkpoint, categories, version, tls: what it is like.
     """
@@ -49,8 +51,11 @@ class StubServer:
         self.statuses: dict[str, list[int]] = {}
         self.drops: Counter[str] = Counter()
         self.delays: dict[str, float] = {}
-        self.hangs = self.disk_full = False
+        self.hangs = self.forgets = self.disk_full = False
         self.out_of_memory = self.torn = 0
+        self.fails: tuple[str, str] | None = None
+        self.fails_for: set[int] = set()
+        self.trickle = 0.0
         self.poison: int | None = None
         self.has_websocket = True
         self.chooses_ids = False
@@ -65,6 +70,7 @@ class StubServer:
         self.inputs: dict[str, bytes] = {}
         self.done: list[str] = []
         self.asked: Counter[str] = Counter()
+        self.authorizations: set[str | None] = set()
         self.frees = 0
         self.most_waiting = 0
         self.deleted: list[str] = []
@@ -160,6 +166,7 @@ class StubServer:
     async def _switches(self, request: web.Request, handler: Any) -> web.StreamResponse:
         path = "/" + request.path.split("/")[1]
         self.asked[path] += 1
+        self.authorizations.add(request.headers.get("Authorization"))
         self._transports.add(request.transport)
         if self.secret is not None and request.headers.get(self.secret[0]) != self.secret[1]:
             return web.Response(status=401, text=f"you are no {self.secret[1]}")
@@ -234,7 +241,8 @@ class StubServer:
             return web.json_response({"error": error, "node_errors": errors}, status=400)
         prompt_id = str(uuid.uuid4()) if self.chooses_ids else said["prompt_id"]
         self._number += 1
-        self.pending.append([self._number, prompt_id, prompt, {"client_id": client}, []])
+        if not self.forgets:
+            self.pending.append([self._number, prompt_id, prompt, {"client_id": client}, []])
         self._read[prompt_id] = dict(self.inputs)
         mine = [item for item in self.pending if item[3]["client_id"] == client]
         self.most_waiting = max(self.most_waiting, len(mine))
@@ -279,7 +287,7 @@ class StubServer:
             self.out_of_memory = 0
         return web.Response()
 
-    async def _view(self, request: web.Request) -> web.Response:
+    async def _view(self, request: web.Request) -> web.StreamResponse:
         name = request.query["filename"]
         if name not in self.outputs:
             return web.Response(status=404)
@@ -287,6 +295,13 @@ class StubServer:
         if self.torn > 0:
             self.torn -= 1
             content = content[: len(content) // 2]
+        if self.trickle:
+            answer = web.StreamResponse()
+            await answer.prepare(request)
+            for start in range(0, len(content), part := len(content) // 20 + 1):
+                await asyncio.sleep(self.trickle / 20)
+                await answer.write(content[start : start + part])
+            return answer
         return web.Response(body=content, content_type="image/png")
 
     async def _work(self) -> None:
@@ -332,6 +347,9 @@ class StubServer:
             failure = "torch.OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB."
         if self.disk_full:
             failure = "OSError", "[Errno 28] No space left on device: 'output/tryon_1.png'"
+        seeds = {node["inputs"].get("seed") for node in prompt.values()}
+        if not self.fails_for or self.fails_for & seeds:
+            failure = failure or self.fails
         if failure:
             await say("execution_error", node_id="2", node_type="OOTD_TryOn",
                       exception_type=failure[0], exception_message=failure[1])  # fmt: skip
@@ -383,7 +401,7 @@ def stub_servers(count: int, **switches: Any) -> Generator[list[StubServer]]:
             server.close()
 
 
-def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(is_so: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not is_so():

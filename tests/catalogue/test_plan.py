@@ -232,6 +232,17 @@ def test_workers_go_on_with_the_garment_that_they_have_warm() -> None:
     assert take("two", 1) == "qa", "nobody has it warm any more"
 
 
+def test_a_worker_takes_what_it_has_begun_first_and_leaves_what_others_are_to_do() -> None:
+    queue = WarmQueue(iter([task(name) for name in ["pa", "qa", "pb"]]))
+
+    def take(**which: set[str]) -> list[str]:
+        return [each.key for each in queue.take("one", 1, **which)]
+
+    assert take(skip={"pa"}) == ["qa"]
+    assert take(first={"pb"}) == ["pb"], "though it has another garment warm"
+    assert take(skip={"pa"}) == [] and take() == ["pa"]
+
+
 def test_the_queue_looks_a_bounded_way_ahead() -> None:
     asked: list[int] = []
 

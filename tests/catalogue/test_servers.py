@@ -12,6 +12,7 @@ import logging
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -26,19 +27,22 @@ from PIL import Image
 
 from catalogue import comfyui_client, servers
 from catalogue.api_workflow import ApiWorkflow, read_workflow
-from catalogue.comfyui_client import HEADERS, read_addresses, read_headers
+from catalogue.comfyui_client import HEADERS, proxy_for, read_addresses, read_headers
 from catalogue.engine import Finished, WorkerSettings
+from catalogue.exchange import seconds_of
 from catalogue.ledger import read_ledger
 from catalogue.manifest import ManifestRow, read_manifest
 from catalogue.plan import Plan, make_plan
 from catalogue.results import Results
 from catalogue.run import Summary, run_plan
-from catalogue.server_rows import ServerSettings
+from catalogue.server_state import ServerSettings
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Variant
 from ootd_core.images.files import load_image
+from ootd_core.requirements import ROOT
 from tests.catalogue.comfyui_stub import StubServer, stub_servers, until
 from tests.catalogue.drawn_catalogue import small_catalogue
+from tests.cli.test_tryon import run
 
 PATIENCE: dict[str, Any] = {"silence": 5.0, "absence": 20.0, "answer": 2.0, "poll": 0.5}
 
@@ -130,10 +134,18 @@ def test_rows_are_shared_and_pictures_go_up_once(catalogue: Catalogue) -> None:
             assert stub.most_waiting <= 2 and not stub.deleted and not stub.interrupted
             assert not stub.pending
         for line in catalogue.lines():
-            assert line["seconds"] < (0.25 if line["host"] == quick.address else 5)
+            assert line["seconds"] > (0.29 if line["host"] == slow.address else 0.01)
         asked = quick.asked["/prompt"]
         summary = catalogue.run([quick, slow])
         assert (summary.done, summary.kept, quick.asked["/prompt"]) == (0, 12, asked)
+
+
+def test_seconds_are_those_of_the_servers_work() -> None:
+    messages: list[Any] = [["execution_start", {"timestamp": 1000, "prompt_id": "a"}],
+                           ["execution_success", {"timestamp": 3500}]]  # fmt: skip
+    assert seconds_of({"status": {"messages": messages}}) == 2.5
+    assert seconds_of({"status": {"messages": messages[:1]}}) is None
+    assert seconds_of({}) is None
 
 
 def test_names_of_uploads_stand_for_their_content(catalogue: Catalogue) -> None:
@@ -201,8 +213,9 @@ def test_the_only_server_is_waited_for(
         def kill() -> None:
             for count in (2, 5):
                 until(lambda count=count: len(stub.done) >= count)
+                said = caplog.text.count("does not answer")
                 stub.die()
-                time.sleep(0.5)
+                until(lambda said=said: caplog.text.count("does not answer") > said)
                 stub.start()
 
         killing = threading.Thread(target=kill)
@@ -212,6 +225,36 @@ def test_the_only_server_is_waited_for(
         catalogue.check()
     assert caplog.text.count("does not answer") == 2
     assert caplog.text.count("is back") == 2
+
+
+def test_a_server_that_works_is_not_given_up_for_blinks(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Far from one another, over a single long row."""
+    caplog.set_level(logging.WARNING)
+    with stub_servers(1, seconds=5.0, steps=50) as (stub,):
+
+        def blink() -> None:
+            for count in (1, 2):
+                until(lambda: stub.running is not None)
+                time.sleep(1.5)
+                stub.statuses["/queue"] = [502] * 6
+                until(lambda count=count: caplog.text.count("is back") >= count)
+
+        blinking = threading.Thread(target=blink)
+        blinking.start()
+        rows = catalogue.rows()[:1]
+        assert catalogue.run([stub], rows=rows, absence=1.2, poll=0.1).done == 1
+        blinking.join()
+        assert len(stub.done) == 1 and stub.asked["/prompt"] == 1
+
+
+def test_a_server_that_stays_full_is_given_up(catalogue: Catalogue) -> None:
+    """Though its queue moves and prompts begin on it."""
+    with stub_servers(1, disk_full=True) as (stub,):
+        with pytest.raises(OSError, match=r"No server is left to go on with\. The disk of .* full"):
+            catalogue.run([stub], absence=1.0)
+        assert len(stub.history) > 1
 
 
 def test_a_prompt_that_a_cut_off_server_still_has_is_not_sent_anew(catalogue: Catalogue) -> None:
@@ -248,10 +291,29 @@ def test_a_network_that_loses_things(catalogue: Catalogue, path: str, trouble: s
     assert Counter(line["name"] for line in catalogue.lines()) == Counter(r.name for r in rows)
 
 
+def test_a_picture_on_a_slow_line_takes_its_time(catalogue: Catalogue) -> None:
+    with stub_servers(1, trickle=2.0) as (stub,):
+        assert catalogue.run([stub], rows=catalogue.rows()[:1], answer=1.0).done == 1
+        assert stub.asked["/view"] == 1
+
+
 def test_a_server_without_websocket_is_asked(catalogue: Catalogue) -> None:
     with stub_servers(1, has_websocket=False, chooses_ids=True) as (stub,):
         assert catalogue.run([stub], rows=catalogue.rows()[:3]).done == 3
         assert len(stub.done) == 3
+
+
+def test_a_server_that_forgets_what_it_takes_is_left(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a balancer sends every request to another ComfyUI."""
+    with stub_servers(2) as (forgetful, good):
+        forgetful.forgets = True
+        good.seconds = 0.1
+        assert catalogue.run([forgetful, good]).done == 12
+        catalogue.check()
+        assert len(good.done) == 12 and 5 <= forgetful.asked["/prompt"] <= 6
+        assert caplog.text.count(f"{forgetful.address} forgets prompts that it has taken") == 1
 
 
 def test_a_server_that_hangs_loses_its_rows(catalogue: Catalogue) -> None:
@@ -261,12 +323,13 @@ def test_a_server_that_hangs_loses_its_rows(catalogue: Catalogue) -> None:
         catalogue.check()
         assert not hanging.done and len(good.done) == 12
         assert hanging.interrupted, "what runs there is ours, and is ended"
+        assert not hanging.pending
         hanging.hangs = False
 
 
 def test_a_long_sampling_does_not_hang(catalogue: Catalogue) -> None:
-    with stub_servers(1, seconds=2.5, steps=10) as (stub,):
-        assert catalogue.run([stub], rows=catalogue.rows()[:1], silence=1.0, poll=0.2).done == 1
+    with stub_servers(1, seconds=4.0, steps=40) as (stub,):
+        assert catalogue.run([stub], rows=catalogue.rows()[:1], silence=3.0, poll=0.2).done == 1
         assert not stub.interrupted and stub.asked["/prompt"] == 1
 
 
@@ -294,6 +357,62 @@ def test_a_row_that_is_too_large_fails_alone(catalogue: Catalogue) -> None:
         (line,) = catalogue.lines()
         assert "node 2 (OOTD_TryOn) failed: CUDA out of memory." in line["error"]
         assert catalogue.run([stub]).done == 12
+        catalogue.check()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"fails": ("RuntimeError", "Error(s) in loading state_dict for UNet")},
+        {"out_of_memory": 1000, "frees_nothing": True},
+        {"statuses": {"/upload": [413] * 1000}},
+    ],
+)
+def test_a_server_on_which_all_rows_fail_costs_none(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture, trouble: dict[str, Any]
+) -> None:
+    """It fails them faster than others do them."""
+    with stub_servers(2, seconds=0.2) as (sick, slow):
+        for name, value in ({"seconds": 0.0} | trouble).items():
+            setattr(sick, name, value)
+        summary = catalogue.run([sick, slow])
+        assert (summary.done, summary.failed) == (12, 0)
+        catalogue.check()
+        assert not sick.done
+    said = f"{sick.address} is not used any more: 5 rows one after the other failed there"
+    assert caplog.text.count(said) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_row_that_fails_on_all_servers_fails(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    """And is held against none, however many such rows there are."""
+    bad = {10, 11, 12, 13, 20, 21, 22, 23}
+    with stub_servers(count, fails=("ValueError", "Nobody is seen."), fails_for=bad) as stubs:
+        summary = catalogue.run(stubs)
+        assert (summary.done, summary.failed) == (4, 8)
+        tries = sum(stub.asked["/prompt"] for stub in stubs)
+        assert tries == 4 + min(count, 3) * 8, "on three servers at most"
+    catalogue.check(*(f"p{person}g{garment}" for person in (1, 2) for garment in range(4)))
+    assert "is not used any more" not in caplog.text
+
+
+def test_a_server_that_has_lost_its_device_is_waited_for(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT", 0.5)
+    lost = ("torch.AcceleratorError", "CUDA error: an illegal memory access was encountered")
+    with stub_servers(1, fails=lost) as (stub,):
+
+        def start_again() -> None:
+            until(lambda: f"{stub.address} must be started again: node 2" in caplog.text)
+            stub.fails = None
+
+        starting = threading.Thread(target=start_again)
+        starting.start()
+        assert catalogue.run([stub]).done == 12
+        starting.join()
         catalogue.check()
 
 
@@ -330,13 +449,16 @@ def test_the_only_server_with_a_full_disk_goes_on_when_there_is_room(catalogue: 
         catalogue.check()
 
 
-def test_a_row_that_ends_every_server_fails(catalogue: Catalogue) -> None:
+def test_a_row_that_ends_every_server_fails(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
     with stub_servers(2, poison=11) as stubs:
         summary = catalogue.run(stubs)
         assert (summary.done, summary.failed) == (11, 1)
         catalogue.check("p1g1")
     (failed,) = [line for line in catalogue.lines() if line["state"] == "failed"]
     assert failed["error"].startswith("3 times this row came to nothing on a server")
+    assert caplog.text.count("does not answer") <= 8, "whichever server it goes to"
 
 
 def test_a_workflow_that_all_reject_ends_the_run(
@@ -463,33 +585,87 @@ def test_a_full_disk_here_ends_the_run_and_the_next_one_goes_on(
         assert summary.kept + summary.done == 12 and summary.kept == 5
 
 
-def test_a_killed_driver_is_gone_on_with(catalogue: Catalogue) -> None:
-    class Killed(BaseException):
-        pass
+def test_a_row_that_is_being_written_is_done(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its server goes away meanwhile."""
+    write, written = catalogue.results.write, list[str]()
+    with stub_servers(1, seconds=0.1) as (stub,):
 
-    done: list[str] = []
-    with stub_servers(2) as stubs:
-        for count in (1, 2, 3):
+        def write_slowly(key: str, *content: Any) -> None:
+            written.append(key)
+            if len(written) == 1:
+                stub.die()
+                time.sleep(0.5)
+                stub.start()
+            write(key, *content)
 
-            def kill(finished: Finished, summary: Summary, count: int = count) -> None:
-                done.append(finished.task.row.name)
-                if summary.done >= count:
-                    raise Killed
+        monkeypatch.setattr(catalogue.results, "write", write_slowly)
+        assert catalogue.run([stub]).done == 12
+    assert len(written) == len(set(written)) == 12
+    catalogue.check()
 
-            with pytest.raises(Killed):
-                catalogue.run(stubs, on_finished=kill)
+
+def test_a_store_that_stops_answering_ends_the_run(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tried = catalogue.results.write, list[str]()
+
+    def fail_half(key: str, *content: Any) -> None:
+        tried.append(key)
+        if len(tried) % 2:
+            raise OSError("The store answers now and then.")
+        write(key, *content)
+
+    def fail(*_: Any) -> None:
+        raise OSError("The store does not answer at all.")
+
+    with stub_servers(1) as stubs:
+        monkeypatch.setattr(catalogue.results, "write", fail_half)
         summary = catalogue.run(stubs)
-        assert summary.done + summary.kept == 12
-    names = Counter(line["name"] for line in catalogue.lines() if line["state"] != "failed")
-    assert names.keys() == {row.name for row in catalogue.rows()}
-    assert len(list(Path(catalogue.results.out, "results").rglob("*.*"))) == 12
+        assert (summary.done, summary.failed) == (6, 6)
+        monkeypatch.setattr(catalogue.results, "write", fail)
+        with pytest.raises(OSError, match="does not answer at all"):
+            catalogue.run(stubs)
+        assert sum("at all" in line.get("error", "") for line in catalogue.lines()) == 2
+        monkeypatch.setattr(catalogue.results, "write", write)
+        summary = catalogue.run(stubs)
+        assert (summary.kept, summary.done) == (6, 6)
+    catalogue.check()
+
+
+def test_a_killed_driver_is_gone_on_with(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its prompts that are out are lost, at most two on each server."""
+    out = Path(catalogue.results.out)
+    with stub_servers(2, seconds=0.2) as stubs:
+        servers = ",".join(stub.address for stub in stubs)
+        asked = ["batch", "--servers", servers, "--manifest", str(catalogue.manifest)]
+        asked += ["--out", str(out), "--json-lines", "--quiet"]
+        command = [sys.executable, "-m", "cli", *asked]
+        driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        with driver:
+            assert driver.stdout is not None
+            for _ in range(3):
+                assert json.loads(driver.stdout.readline())["state"] == "done"
+            driver.kill()
+        there = len(list(out.rglob("results/*/*.png")))
+        assert 3 <= there < 12
+        assert run(monkeypatch, *asked) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert Counter(line["state"] for line in lines) == {"done": 12 - there, "kept": there}
+        until(lambda: not any(stub.pending or stub.running for stub in stubs))
+        assert sum(len(stub.done) for stub in stubs) <= 12 + 2 * 2
+    assert {line["name"] for line in catalogue.lines()} == {row.name for row in catalogue.rows()}
+    assert len(list(out.rglob("results/*/*.png"))) == 12
 
 
 def test_a_stop_ends_after_the_rows_under_way(catalogue: Catalogue) -> None:
     stop = threading.Event()
     with stub_servers(2) as stubs:
         summary = catalogue.run(stubs, lambda *_: stop.set(), stop)
-        assert summary.stopped and 1 <= summary.done <= 5
+        assert summary.stopped and 1 <= summary.done < 12
         assert not any(stub.pending or stub.interrupted or stub.deleted for stub in stubs)
         assert catalogue.run(stubs).done == 12 - summary.done
     catalogue.check()
@@ -527,6 +703,28 @@ def test_prompts_of_others_are_waited_for(catalogue: Catalogue) -> None:
         assert all(each in stub.history for each in others), "a queue that moves does not hang"
 
 
+def test_a_long_prompt_of_somebody_else_is_no_hanging(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stub_servers(1) as (stub,):
+        other = stub.add_foreign(2.0)
+        until(lambda: stub.running is not None)
+        rows = catalogue.rows()[:2]
+        assert catalogue.run([stub], rows=rows, silence=0.5, poll=0.1).done == 2
+        assert other in stub.history and stub.asked["/prompt"] == 2 and not stub.deleted
+    assert "hangs" not in caplog.text
+
+
+def test_rows_behind_a_long_prompt_of_somebody_else_go_to_others(catalogue: Catalogue) -> None:
+    with stub_servers(2) as (busy, free):
+        busy.add_foreign(60.0)
+        until(lambda: busy.running is not None)
+        assert catalogue.run([busy, free], silence=0.5, poll=0.1).done == 12
+        assert len(free.done) == 12 and not busy.pending
+        assert not busy.interrupted
+    catalogue.check()
+
+
 def test_servers_that_stay_away_end_the_run_with_a_sentence(catalogue: Catalogue) -> None:
     with stub_servers(2) as stubs:
 
@@ -555,7 +753,10 @@ def test_credentials_are_sent_and_never_shown(
             catalogue.run([stub], headers={"X-Key": "wr0ng"})
         assert catalogue.run([stub], headers={"X-Key": "s3cr3t"}).done == 12
         stub.statuses["/prompt"] = [500] * 5
-        assert catalogue.run([stub], headers={"X-Key": "s3cr3t"}).kept == 12
+        row = catalogue.rows()[0]
+        rows = [replace(row, options=replace(row.options, seed=999))]
+        assert catalogue.run([stub], headers={"X-Key": "s3cr3t"}, rows=rows).done == 1
+        assert not stub.statuses["/prompt"] and "answers 500 to /prompt" in caplog.text
     said = str(raised.value) + caplog.text + json.dumps(catalogue.lines())
     assert "s3cr3t" not in said and "wr0ng" not in said
 
@@ -571,6 +772,57 @@ def test_a_name_and_password_in_the_address(catalogue: Catalogue) -> None:
         summary = run_plan(catalogue.plan(), engine, catalogue.results, threading.Event())
         assert summary.done == 12
     assert {line["host"] for line in catalogue.lines()} == {stub.address}
+
+
+def test_passwords_of_netrc_stay_here(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password s3cr3t\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    rows = catalogue.rows()
+    with stub_servers(1) as (stub,):
+        assert catalogue.run([stub], rows=rows[:1]).done == 1
+        assert stub.authorizations == {None}
+        own = {"Authorization": "Bearer own"}
+        assert catalogue.run([stub], rows=rows[1:2], headers=own).done == 1
+        assert stub.authorizations == {None, "Bearer own"}
+
+
+def test_a_proxy_of_the_environment_is_taken(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "REQUEST_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    (behind,) = read_addresses("http://comfyui.invalid:8188", {})
+    settings = ServerSettings(addresses=(behind,), **PATIENCE)
+    engine = ServersEngine(catalogue.workflow, catalogue.results, settings)
+    with stub_servers(1) as (stub,):
+        monkeypatch.setenv("http_proxy", stub.address)
+        summary = run_plan(catalogue.plan(), engine, catalogue.results, threading.Event())
+        assert summary.done == 12 and stub.asked["/ws"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "direct", "found"),
+    [
+        ("http://proxy:3128", "", "http://proxy:3128"),
+        ("proxy:3128", "", "http://proxy:3128"),
+        ("socks5://proxy:1080", "", None),
+        ("http://proxy:3128", "a", None),
+        ("http://proxy:3128", "a:8188", None),
+        ("http://proxy:3128", "b,.example", "http://proxy:3128"),
+    ],
+)
+def test_which_proxy_is_taken(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, direct: str, found: str | None
+) -> None:
+    environment = {"http_proxy": proxy, "no_proxy": direct}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert proxy_for("http://a:8188") == found
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")

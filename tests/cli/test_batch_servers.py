@@ -138,7 +138,8 @@ def test_check_looks_at_servers_and_workflow(
     stub.classes = {"LoadImage", "SaveImage"}
     assert run(monkeypatch, *asked) == 1
     said = capsys.readouterr().out
-    assert f"{stub.address} has no nodes OOTD_DemoPictures, OOTD_TryOn of the workflow." in said
+    lacking = "LoadImageMask, OOTD_DemoPictures, OOTD_TryOn"
+    assert f"{stub.address} has no nodes {lacking} of the workflow." in said
     stub.secret = ("X-Key", "s3cr3t")
     assert run(monkeypatch, *asked) == 1
     assert "it wants credentials" in capsys.readouterr().out

@@ -4,7 +4,6 @@ again with an empty queue; the other one stands still meanwhile, so that both ar
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,11 +22,12 @@ from catalogue.manifest import Pairing, pair_folders
 from catalogue.plan import make_plan
 from catalogue.results import Results
 from catalogue.run import run_plan
-from catalogue.server_rows import ServerSettings
+from catalogue.server_state import ServerSettings
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import DEMO_SAMPLES
 from ootd_core.images.files import load_image
+from tests.catalogue.comfyui_stub import until
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -67,8 +67,7 @@ def test_a_server_killed_in_the_middle_costs_no_row(
         again: list[ComfyUIServer] = []
 
         def kill_and_start() -> None:
-            while not first.get("/queue")["queue_running"] or len(first.get("/history")) < 1:
-                time.sleep(0.05)
+            until(lambda: first.get("/queue")["queue_running"] and first.get("/history"), 120)
             first.process.kill()
             first.process.wait()
             other = psutil.Process(second.process.pid)
@@ -78,10 +77,11 @@ def test_a_server_killed_in_the_middle_costs_no_row(
             finally:
                 other.resume()
 
-        killing = threading.Thread(target=kill_and_start)
+        killing = threading.Thread(target=kill_and_start, daemon=True)
         killing.start()
         summary = run_plan(plan, engine, results, threading.Event())
-        killing.join()
+        killing.join(120)
+        assert not killing.is_alive()
         assert (summary.done, summary.failed, summary.failures) == (8, 0, 0)
         assert again[0].get("/history"), "it has done rows since"
         for server in (again[0], second):

@@ -48,8 +48,6 @@ MOST_FAILURES = 3
 """Servers on which a row may fail."""
 MOST_FORGOTTEN = 5
 """Prompts that a server may forget before they began, without a row done between them."""
-MOST_UNWRITTEN = 3
-"""Rows one after the other whose pictures could not be written: it is not the rows' fault."""
 
 
 class TryAgainError(Exception):
@@ -87,7 +85,6 @@ class ServerRows:
         self._out_of_memory: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self._tried: dict[str, set[ServerState]] = {}
-        self._unwritten = 0
 
     def is_lost(self, key: str) -> bool:
         """Whether servers have hung or ended over a row as often as they may."""
@@ -161,11 +158,7 @@ class ServerRows:
         except WriteError:
             raise
         except OSError as error:
-            self._unwritten += 1
-            if self._unwritten >= MOST_UNWRITTEN:
-                raise
             raise RowError(str(error), theirs=False) from error
-        self._unwritten = 0
 
     async def _executed(self, server: ServerState, task: RowTask) -> Json:
         """The history's entry of a row's prompt, when it has ended."""

@@ -609,26 +609,26 @@ def test_a_row_that_is_being_written_is_done(
 def test_a_store_that_stops_answering_ends_the_run(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, tried = catalogue.results.write, list[str]()
+    write, tried = Results._write, list[str]()  # pyright: ignore[reportPrivateUsage]
 
-    def fail_half(key: str, *content: Any) -> None:
-        tried.append(key)
+    def fail_half(results: Results, name: str, *content: Any) -> None:
+        tried.append(name)
         if len(tried) % 2:
             raise OSError("The store answers now and then.")
-        write(key, *content)
+        write(results, name, *content)
 
     def fail(*_: Any) -> None:
         raise OSError("The store does not answer at all.")
 
     with stub_servers(1) as stubs:
-        monkeypatch.setattr(catalogue.results, "write", fail_half)
+        monkeypatch.setattr(Results, "_write", fail_half)
         summary = catalogue.run(stubs)
         assert (summary.done, summary.failed) == (6, 6)
-        monkeypatch.setattr(catalogue.results, "write", fail)
+        monkeypatch.setattr(Results, "_write", fail)
         with pytest.raises(OSError, match="does not answer at all"):
             catalogue.run(stubs)
         assert sum("at all" in line.get("error", "") for line in catalogue.lines()) == 2
-        monkeypatch.setattr(catalogue.results, "write", write)
+        monkeypatch.setattr(Results, "_write", write)
         summary = catalogue.run(stubs)
         assert (summary.kept, summary.done) == (6, 6)
     catalogue.check()

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -684,10 +685,15 @@ def test_an_end_at_once_takes_back_our_prompts_alone(catalogue: Catalogue, versi
             _thread.interrupt_main()  # as the second Ctrl-C
 
         interrupting = threading.Thread(target=interrupt)
-        interrupting.start()
-        with pytest.raises(KeyboardInterrupt):
-            catalogue.run([stub])
-        interrupting.join()
+        # A process that tests run in beside others may ignore the signal.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            interrupting.start()
+            with pytest.raises(KeyboardInterrupt):
+                catalogue.run([stub])
+            interrupting.join()
+        finally:
+            signal.signal(signal.SIGINT, handler)
         assert len(stub.deleted) == 1 and not set(theirs) & set(stub.deleted)
         assert len(stub.interrupted) == (1 if version == "0.3.64" else 0)
         assert None not in stub.interrupted, "never whatever runs"

@@ -237,7 +237,8 @@ class TryOnGarment(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str | None = None, **_others: object) -> str:
-        return model_folders.stamp(checkpoint) + model_folders.stamp(model_folders.BLAZEPOSE)
+        stamp = model_folders.stamp(checkpoint)
+        return stamp and stamp + model_folders.stamp(model_folders.BLAZEPOSE)
 
     @classmethod
     def execute(

@@ -30,6 +30,10 @@ from tests.catalogue.drawn_catalogue import rows_of, settings_for, small_catalog
 from tests.catalogue.stub_worker import StubDresser
 
 pytest.importorskip("ray", reason="Ray is not installed")
+on_a_cluster = pytest.mark.skipif(
+    "OOTD_RAY_TESTS" not in os.environ,
+    reason="seven minutes with a cluster: OOTD_RAY_TESTS=1, as the nightly checks have it",
+)
 
 
 def test_the_number_of_workers() -> None:
@@ -110,7 +114,7 @@ def ray_processes() -> list[psutil.Process]:
     return [each for each in children if "ray::MapWorker" in " ".join(each.cmdline())]
 
 
-@pytest.mark.slow
+@on_a_cluster
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_results_are_those_of_the_local_engine_though_a_worker_is_killed(tmp_path: Path) -> None:
     manifest = small_catalogue(tmp_path / "in", 4, 4)
@@ -157,7 +161,7 @@ def address() -> Generator[str]:
     running.shutdown()
 
 
-@pytest.mark.slow
+@on_a_cluster
 def test_rows_that_kill_or_lose_their_record(
     tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,7 +180,7 @@ def test_rows_that_kill_or_lose_their_record(
     assert capsys.readouterr().out == "", "Ray's lines would stand among those of --json-lines"
 
 
-@pytest.mark.slow
+@on_a_cluster
 def test_a_stop_ends_after_the_rows_under_way_and_errors_end_the_run(
     tmp_path: Path, address: str
 ) -> None:

@@ -75,7 +75,7 @@ def searched(page: Any, word: str) -> list[str]:
     """What the search that a double click on the empty canvas opens lists for a word."""
     page.evaluate("window.app.graph.clear()")
     page.mouse.dblclick(960, 600)
-    page.locator("input[role=combobox]").first.wait_for(timeout=20_000)
+    page.locator("input[role=combobox]").first.wait_for(timeout=60_000)
     page.keyboard.press("Control+A")
     page.keyboard.type(word)
     page.wait_for_timeout(2000)

@@ -37,6 +37,7 @@ from catalogue.ray_worker import (
 )
 from catalogue.results import Results
 from catalogue.storage import is_remote
+from ootd_core.checkpoints.acceleration import AUTO
 from ootd_core.requirements import require
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,6 @@ TICK, LONG_WAIT, REACHED_WITHIN = 0.2, 120.0, 10.0
 that does not answer is not there."""
 STORE_BYTES = 128 * 2**20
 """Of shared memory for a cluster that is started here: tasks and records are small."""
-AUTO = "auto"
 
 
 def workers_range(text: str) -> tuple[int, int]:

@@ -37,6 +37,7 @@ from cli.batch_engine import (
 )
 from cli.batch_report import report_command
 from cli.batch_rows import (
+    GIB,
     CategoryOption,
     GarmentsOption,
     LengthOption,
@@ -101,7 +102,6 @@ from tryon.perception import PersonNetworks, PoseNetwork
 from tryon.preparation import FitChoice
 
 INTERRUPTED = 128 + 2
-GIB = 2**30
 CACHE = "cache"
 
 batch_app = typer.Typer(
@@ -193,9 +193,7 @@ def batch_command(
     lora = None if lora is None else lora.absolute()
     cache = None if cache is None else cache.absolute()
     results = results_of(out, given)
-    remote = server_choice(
-        context, servers, workflow, sets, output, header_file, ca_file, server_timeout, server_wait
-    )
+    remote = server_choice(context, given)
     if not is_remote(out):
         check_target(Path(out, FAILURES))
     choice = EngineChoice(name=engine, address=address, workers=workers)

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from catalogue.engine import WorkerSettings
-from cli.batch_engine import AUTO, EngineName, devices_here
-from cli.batch_rows import manifest_of, options_of, results_of
+from cli.batch_engine import EngineName, devices_here
+from cli.batch_rows import GIB, manifest_of, options_of, results_of
 from cli.batch_servers import server_choice
 from cli.progress import Progress
-from ootd_core.checkpoints.acceleration import choose_dtype
+from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
 
 if TYPE_CHECKING:
     from catalogue.check import Review
-
-GIB = 2**30
 
 
 def check_command(
@@ -36,17 +34,7 @@ def check_command(
     from catalogue.check import estimate, review
 
     results, options = results_of("", given), options_of(given)
-    remote = server_choice(
-        context,
-        given["servers"],
-        given["workflow"],
-        given["sets"],
-        given["output"],
-        given["header_file"],
-        given["ca_file"],
-        given["server_timeout"],
-        given["server_wait"],
-    )
+    remote = server_choice(context, given)
     if remote is not None:
         options = remote.options(context, options)
     rows = manifest_of(given, options)

@@ -12,7 +12,8 @@ import typer
 
 from catalogue.engine import Engine, WorkerSettings
 from catalogue.local import LocalEngine
-from catalogue.ray_engine import AUTO, RayEngine, workers_range
+from catalogue.ray_engine import RayEngine, workers_range
+from ootd_core.checkpoints.acceleration import AUTO
 from ootd_core.checkpoints.networks import choose_device
 from ootd_core.requirements import require
 

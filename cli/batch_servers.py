@@ -6,7 +6,7 @@ networks are the workflow's business and are refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -167,37 +167,28 @@ class ServerChoice:
         return text
 
 
-def server_choice(
-    context: typer.Context,
-    servers: str | None,
-    workflow: str,
-    sets: Sequence[str],
-    output: str | None,
-    header_file: Path | None,
-    ca_file: Path | None,
-    silence: float,
-    absence: float,
-) -> ServerChoice | None:
-    """The servers and the workflow; None without --servers. Raises ValueError, FileNotFoundError or
-    OSError for options that cannot be used, or not together."""
+def server_choice(context: typer.Context, given: Mapping[str, Any]) -> ServerChoice | None:
+    """The servers and the workflow; None without --servers. given: the command's values by
+    parameter. Raises ValueError, FileNotFoundError or OSError for options that cannot be used, or
+    not together."""
     ours = (
         "workflow", "sets", "output", "header_file", "ca_file", "server_timeout", "server_wait",
     )  # fmt: skip
-    if servers is None:
-        if given := _given(context, ours):
-            raise ValueError(f"{given} needs --servers.")
+    if given["servers"] is None:
+        if named := _given(context, ours):
+            raise ValueError(f"{named} needs --servers.")
         return None
-    if given := _given(context, OF_NETWORKS):
-        raise ValueError(f"{given} does not go with --servers: the workflow says it.")
+    if named := _given(context, OF_NETWORKS):
+        raise ValueError(f"{named} does not go with --servers: the workflow says it.")
     require("aiohttp")
-    tls_context(ca_file)  # a bad file is said before the work
+    tls_context(given["ca_file"])  # a bad file is said before the work
     return ServerChoice(
-        workflow=read_workflow(workflow, sets, output),
+        workflow=read_workflow(given["workflow"], given["sets"], given["output"]),
         settings=ServerSettings(
-            addresses=tuple(read_addresses(servers, read_headers(header_file))),
-            ca_file=ca_file,
-            silence=silence,
-            absence=absence,
+            addresses=tuple(read_addresses(given["servers"], read_headers(given["header_file"]))),
+            ca_file=given["ca_file"],
+            silence=given["server_timeout"],
+            absence=given["server_wait"],
         ),
     )
 

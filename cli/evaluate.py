@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from cli.dataset import parse_size
 from cli.demo import Picture, contact_sheet
 from cli.evaluate_data import DataChoice, evaluate_data
-from cli.options import SamplerOption, SpeedOption, StepsOption, check_dtype
+from cli.options import DtypeOption, SamplerOption, SpeedOption, StepsOption
 from cli.progress import Progress
 from ootd_core.categories import Category, Variant
+from ootd_core.checkpoints.acceleration import choose_dtype
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT, Part, missing
 from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
 from ootd_core.checkpoints.whole_files import check_target
@@ -122,11 +123,12 @@ def evaluate_command(
         Path | None, typer.Option(help="folder for report, charts, contact sheet and pictures")
     ] = None,
     device: str = "auto",
-    dtype: Annotated[str, typer.Option(help="fp32, fp16 or bf16")] = "fp32",
+    dtype: DtypeOption = "fp32",
 ) -> None:
     """Measure a checkpoint on drawn people that it was never trained on, or on a data set."""
     require("matplotlib", "torchmetrics")  # imported when the work is done
-    check_dtype(dtype)
+    device = choose_device(device)
+    dtype = choose_dtype(dtype, device)
     sampling = sampling_of(speed, steps, sampler)
     of_dolls = data is None and layout is None
     if perceive and not of_dolls:
@@ -136,7 +138,6 @@ def evaluate_command(
         )
     if out is not None:
         check_target(out / "report.json")
-    device = choose_device(device)
     person_networks = PersonNetworks(model, variant, device=device)
     has_parser = not missing(model, variant, (Part.PARSER,))
     if perceive:  # it opens the files, which may be missing or damaged

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from ootd_core.categories import Variant
-from ootd_core.checkpoints.networks import DTYPES
 from ootd_core.images.restoring import Restore
 from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
@@ -73,10 +72,3 @@ OffloadOption = Annotated[
     typer.Option("--offload", help="only the network that runs lies in the GPU's memory; slower"),
 ]
 LoraOption = Annotated[Path | None, typer.Option(help="folder of a LoRA that `train` wrote")]
-
-
-def check_dtype(name: str) -> str:
-    """The name of a dtype. Raises ValueError for an unknown one."""
-    if name not in DTYPES:
-        raise ValueError(f"dtype is '{name}', but must be one of {', '.join(DTYPES)}.")
-    return name

@@ -2,7 +2,8 @@
 
 The half-body network has no label: the text is empty, and the garment's embedding takes the place
 of its end token. The full-body network reads the category's word, cut to three tokens, and gets the
-garment's embedding appended. The same prompt goes to both UNets and, with guidance, to both halves.
+garment's embedding appended. The same prompt goes to both UNets and, with guidance, to both halves;
+`guidance_bounds` says in which part of the sampling there is guidance.
 """
 
 import math

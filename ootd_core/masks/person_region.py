@@ -47,8 +47,9 @@ HEM = 0.3
 WAIST = 0.38
 """How far above the hips a lower garment begins, in lengths of the torso."""
 OTHER_COLOUR = 22.0
-BESIDE_BONE = 0.4  # torsos from an arm's bone to what is compared with it
 """CIE 1976 difference from which cloth beside an arm is not the arm: shadows differ by less."""
+BESIDE_BONE = 0.4
+"""Torsos from an arm's bone to the farthest pixel that is compared with it."""
 COLOUR_BLUR = 1.5
 CLOTH_SPECK = 40
 SEATED = 0.55

@@ -89,9 +89,16 @@ def check_fit_person_takes_hands_and_feet_along(inside: Inside) -> None:
     person = torch.rand(1, 256, 256, 3)
     points = [value for joint in range(18) for value in (60 + 8 * joint, 20 + 12 * joint, 1.0)]
     foot = [value for point in range(6) for value in (100 + point, 200 + point, 1.0)]
+    hand = [value for point in range(21) for value in (150 + point, 90 + point, 1.0)]
     pose = [
         {
-            "people": [{"pose_keypoints_2d": points, "foot_keypoints_2d": foot}],
+            "people": [
+                {
+                    "pose_keypoints_2d": points,
+                    "foot_keypoints_2d": foot,
+                    "hand_left_keypoints_2d": hand,
+                }
+            ],
             "canvas_height": 256,
             "canvas_width": 256,
         }
@@ -100,13 +107,14 @@ def check_fit_person_takes_hands_and_feet_along(inside: Inside) -> None:
         "OOTD_FitPerson", image=person, size="256x192", mode="pad", pose_keypoint=pose
     )[3]
     (moved,) = found[0]["people"]
-    body, feet = (
-        np.reshape(moved[name], (-1, 3)) for name in ("pose_keypoints_2d", "foot_keypoints_2d")
-    )
-    before, seen = np.reshape(foot, (-1, 3)), feet[:, 2] > 0
+    body = np.reshape(moved["pose_keypoints_2d"], (-1, 3))
     scale = (body[1, 0] - body[0, 0]) / 8
-    expected = body[0, :2] + scale * (before[:, :2] - (60, 20))
-    assert seen.any() and np.allclose(feet[seen, :2], expected[seen], atol=1e-3), feet
+    for name, flat in (("foot_keypoints_2d", foot), ("hand_left_keypoints_2d", hand)):
+        before, after = np.reshape(flat, (-1, 3)), np.reshape(moved[name], (-1, 3))
+        seen = after[:, 2] > 0
+        expected = body[0, :2] + scale * (before[:, :2] - (60, 20))
+        assert seen.any() and np.allclose(after[seen, :2], expected[seen], atol=1e-3), after
+    assert moved["hand_right_keypoints_2d"] == [], "there was none"
 
 
 def check_an_unpainted_mask_means_none(inside: Inside) -> None:

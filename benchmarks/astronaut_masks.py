@@ -20,7 +20,7 @@ from ootd_core.categories import Category
 from ootd_core.images.compositing import overlay_mask
 from ootd_core.images.files import save_image
 from tryon import TryOn
-from tryon.perception import PoseNetwork
+from tryon.preparation import PoseNetwork
 
 SIDE, GAP, TITLE, QUALITY = 256, 6, 18, 85
 

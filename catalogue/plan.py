@@ -161,7 +161,8 @@ def weights_stamp(
     """
     known = _Remembered(remember)
     parts: dict[str, str] = {}
-    from tryon.perception import PersonNetworks, PoseNetwork  # with what the networks need
+    from tryon.perception import PersonNetworks  # with what the networks need
+    from tryon.preparation import PoseNetwork
 
     networks = PersonNetworks(model, variant, pose_network=PoseNetwork(pose_network))
     parts["pose network"] = networks.pose_network

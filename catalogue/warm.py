@@ -28,8 +28,8 @@ from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import is_guided
 from tryon.options import TryOnOptions
-from tryon.perception import PersonNetworks, PoseNetwork, SeenPerson
-from tryon.preparation import LabelMap
+from tryon.perception import PersonNetworks, SeenPerson
+from tryon.preparation import LabelMap, PoseNetwork
 from tryon.try_on import TryOn
 
 SEEN = tuple(field.name for field in fields(SeenPerson))

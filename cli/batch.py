@@ -98,8 +98,8 @@ from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Speed
-from tryon.perception import PersonNetworks, PoseNetwork
-from tryon.preparation import FitChoice
+from tryon.perception import PersonNetworks
+from tryon.preparation import FitChoice, PoseNetwork
 
 INTERRUPTED = 128 + 2
 CACHE = "cache"

@@ -12,8 +12,7 @@ from ootd_core.images.restoring import Restore
 from ootd_core.images.worn_garment import GarmentPhoto
 from ootd_core.masks.agnostic import MaskMode
 from ootd_core.sampling import Scheduler, Speed
-from tryon.perception import PoseNetwork
-from tryon.preparation import FitChoice
+from tryon.preparation import FitChoice, PoseNetwork
 
 ModelOption = Annotated[Path, typer.Option(help="model folder; the mini by default")]
 VariantOption = Annotated[

@@ -48,8 +48,7 @@ from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import Speed, sampling_of
 from openpose import load_people
 from tryon import TryOn, TryOnOptions
-from tryon.perception import PoseNetwork
-from tryon.preparation import FitChoice
+from tryon.preparation import FitChoice, PoseNetwork
 
 
 def tryon_command(

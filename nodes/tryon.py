@@ -18,6 +18,7 @@ from ..ootd_core.conditioning import guidance_bounds
 from ..ootd_core.images.restoring import Restore
 from ..ootd_core.images.worn_garment import GarmentPhoto
 from ..ootd_core.masks.new_garment import MaskLength, MaskSleeves
+from ..tryon.preparation import PoseNetwork, choose_networks
 from . import model_folders
 from .decode import restore_input
 from .fit import garment_photo_input, person_index_input, size_input
@@ -28,26 +29,25 @@ from .mask import MODES, check_reach, length_input, sleeves_input
 from .search_words import GARMENT, searched_as
 from .sockets import MENU, PoseKeypoint
 
-POSE_NETWORKS = ("auto", "openpose", "blazepose", "mini")
-"""As `--pose-network` of the command line has them."""
 LINK = {"rawLink": True}
 Link = list[Any]
 """[node id, number of its output]: what an input with LINK gets in place of a value."""
 
 
 def _seen_by(checkpoint: str, pose_network: str) -> tuple[str, bool]:
-    """Whose pose network finds people, as Detect Body Pose calls it, and whether anything parses.
-
-    The built-in parser knows drawn dolls, so beside BlazePose it is of no use.
-    """
-    has_files = model_folders.has_files
-    if pose_network == "auto" and not has_files(checkpoint, (Part.PARSER, Part.POSE)):
-        found = model_folders.BLAZEPOSE in model_folders.pose_networks()
-        pose_network = "blazepose" if found else "openpose"
-    if pose_network != "blazepose":
-        return model_folders.MINI if pose_network == "mini" else checkpoint, True
-    parses = checkpoint != model_folders.MINI and has_files(checkpoint, (Part.PARSER,))
-    return model_folders.BLAZEPOSE, parses
+    """Whose pose network finds people (Detect Body Pose's input), and whether anything parses."""
+    network, parses = choose_networks(
+        PoseNetwork(pose_network),
+        has_parser=model_folders.has_files(checkpoint, (Part.PARSER,)),
+        has_pose=model_folders.has_files(checkpoint, (Part.POSE,)),
+        has_blazepose=model_folders.BLAZEPOSE in model_folders.pose_networks(),
+        is_mini=checkpoint == model_folders.MINI,
+    )
+    special = {
+        PoseNetwork.BLAZEPOSE: model_folders.BLAZEPOSE,
+        PoseNetwork.MINI: model_folders.MINI,
+    }
+    return special.get(network, checkpoint), parses
 
 
 class TryOnGarment(io.ComfyNode):
@@ -68,7 +68,9 @@ class TryOnGarment(io.ComfyNode):
                     "person", tooltip="A person's picture of any size.", extra_dict=LINK
                 ),
                 io.Image.Input(
-                    "garment", tooltip="A garment lying flat, of any size.", extra_dict=LINK
+                    "garment",
+                    tooltip="A garment, of any size: lying flat, or see garment_photo.",
+                    extra_dict=LINK,
                 ),
                 io.Combo.Input(
                     "checkpoint",
@@ -154,8 +156,8 @@ class TryOnGarment(io.ComfyNode):
                 *interval_inputs(),
                 io.Combo.Input(
                     "pose_network",
-                    options=list(POSE_NETWORKS),
-                    default=POSE_NETWORKS[0],
+                    options=[network.value for network in PoseNetwork],
+                    default=PoseNetwork.AUTO.value,
                     optional=True,
                     tooltip="What finds the person. auto: the checkpoint's networks, or blazepose "
                     "where they are missing and it is downloaded. blazepose: for photographs; the "
@@ -214,7 +216,7 @@ class TryOnGarment(io.ComfyNode):
             check_category(VARIANTS[variant], Category(category))
         if checkpoint is None:
             return True
-        pose, has_parser = _seen_by(checkpoint, pose_network or POSE_NETWORKS[0])
+        pose, has_parser = _seen_by(checkpoint, pose_network or PoseNetwork.AUTO)
         usual = {"garment_photo": GarmentPhoto.FLAT, "restore": Restore.NONE}
         parsing = {"garment_photo": garment_photo, "restore": restore}
         parsing = {n: value for n, value in parsing.items() if value not in (None, usual[n])}
@@ -263,7 +265,7 @@ class TryOnGarment(io.ComfyNode):
         sleeves: str = MaskSleeves.AUTO,
         guidance_start: float = 0.0,
         guidance_end: float = 1.0,
-        pose_network: str = POSE_NETWORKS[0],
+        pose_network: str = PoseNetwork.AUTO,
         garment_photo: str = GarmentPhoto.FLAT,
         restore: str = Restore.NONE,
     ) -> io.NodeOutput:

@@ -33,7 +33,7 @@ def figures() -> dict[str, SetScores]:
     scorers: dict[str, Scorer] = {}
     for number, seed in enumerate(DOLLS):
         doll = draw_sample(seed, category=tuple(Category)[number % 3])
-        results = dress_doll(networks, doll, 8, 2.0, MaskMode.AUTO, ablations=True)
+        results = dress_doll(networks, doll, 5, 2.0, MaskMode.AUTO, ablations=True)
         mask = results.pop("mask").astype(bool)
         worn = mask & np.isin(doll.truth_labels, garment_labels(doll))
         for name, picture in results.items():

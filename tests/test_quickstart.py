@@ -75,7 +75,7 @@ def test_the_first_call_installs_torch_first_then_the_requirements(machine: Fake
     venv, torch, requirements, demo = machine.commands
     assert venv[1:3] == ["-m", "venv"]
     assert "torch==2.13.0" in torch
-    start = requirements.index("--no-input") + 1
+    start = requirements.index("--no-compile") + 1
     wanted = ["torch", "no_such_numpy", "no_such_tqdm", "--constraint"]
     assert requirements[start : start + 4] == wanted
     assert demo[1:] == ["-P", "-m", "cli", "demo", "--out", "sheet.png"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
@@ -32,22 +31,15 @@ from ootd_core.images.fitting import size_of
 from ootd_core.requirements import require
 from openpose import BlazePose, BodyNetwork, detect_people, load_body_network
 
-from .preparation import Keypoints, LabelMap, choose_person, looked_at, seen_as
-
-
-class PoseNetwork(StrEnum):
-    """Which network finds people.
-
-    openpose: the model folder's own, OpenPose's body network in the published layout. mini: the
-    bundled one, for drawn dolls. blazepose: for photographs, with hands, feet and a person mask.
-    auto: the folder's own, or BlazePose where the folder lacks pose network or parser and BlazePose
-    is there.
-    """
-
-    AUTO = "auto"
-    OPENPOSE = "openpose"
-    BLAZEPOSE = "blazepose"
-    MINI = "mini"
+from .preparation import (
+    Keypoints,
+    LabelMap,
+    PoseNetwork,
+    choose_networks,
+    choose_person,
+    looked_at,
+    seen_as,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -80,7 +72,10 @@ def nearest_person(people: Sequence[SeenPerson], keypoints: Keypoints) -> SeenPe
 
 
 class PersonNetworks:
-    """The human parser and the pose network of a model folder, each loaded when first needed."""
+    """The human parser and the pose network of a model folder, each loaded when first needed.
+
+    pose_network: the one chosen. has_parser: whether label maps are made.
+    """
 
     def __init__(
         self,
@@ -93,23 +88,14 @@ class PersonNetworks:
         self.folder = folder
         self.variant = variant
         self.device = device
-        self.pose_network = pose_network
+        self.pose_network, self.has_parser = choose_networks(
+            pose_network,
+            has_parser=not missing(folder, variant, (Part.PARSER,)),
+            has_pose=not missing(folder, variant, (Part.POSE,)),
+            has_blazepose=find_blazepose(folder) is not None,
+            is_mini=folder.resolve() == MINI_CHECKPOINT,
+        )
         self._seen: list[tuple[NDArray[np.uint8], list[SeenPerson]]] = []
-        if pose_network is PoseNetwork.AUTO:
-            whole = not missing(folder, variant, (Part.PARSER, Part.POSE))
-            is_blazepose = not whole and find_blazepose(folder) is not None
-            self.pose_network = PoseNetwork.BLAZEPOSE if is_blazepose else PoseNetwork.OPENPOSE
-
-    @property
-    def has_parser(self) -> bool:
-        """Whether label maps are made; beside BlazePose a person mask does without them.
-
-        The bundled parser knows drawn dolls, so it is of no use for photographs.
-        """
-        if self.pose_network is not PoseNetwork.BLAZEPOSE:
-            return True
-        is_mini = self.folder.resolve() == MINI_CHECKPOINT
-        return not is_mini and not missing(self.folder, self.variant, (Part.PARSER,))
 
     @cached_property
     def parser(self) -> HumanParser:

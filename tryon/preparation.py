@@ -1,4 +1,4 @@
-"""Which person is meant, how a picture comes to 3:4, and what a mask of one's own means.
+"""Who looks for people, which of them is meant, how pictures come to 3:4, what an own mask means.
 
 The command line, `TryOn` and the ComfyUI nodes meet the same pictures: several people, any shape, a
 painted mask or an unpainted one. What is done about it is decided here and nowhere else. People are
@@ -42,6 +42,42 @@ class FitChoice(StrEnum):
     AUTO = "auto"
     PAD = "pad"
     CROP = "crop"
+
+
+class PoseNetwork(StrEnum):
+    """Which network finds people.
+
+    openpose: the model folder's own, OpenPose's body network in the published layout. mini: the
+    bundled one, for drawn dolls. blazepose: for photographs, with hands, feet and a person mask.
+    auto: the folder's own, or BlazePose where the folder lacks pose network or parser and BlazePose
+    is there.
+    """
+
+    AUTO = "auto"
+    OPENPOSE = "openpose"
+    BLAZEPOSE = "blazepose"
+    MINI = "mini"
+
+
+def choose_networks(
+    wanted: PoseNetwork, *, has_parser: bool, has_pose: bool, has_blazepose: bool, is_mini: bool
+) -> tuple[PoseNetwork, bool]:
+    """Choose what looks at a person: the pose network, and whether a human parser does as well.
+
+    Args:
+        wanted: a pose network by name, or auto.
+        has_parser, has_pose: whether the model folder has the part.
+        has_blazepose: whether BlazePose was downloaded.
+        is_mini: whether the folder is the bundled one, whose parser knows drawn dolls only.
+
+    Beside BlazePose, which gives a person mask, a parser is used where there is one for
+    photographs. Beside the others it is needed: where it is missing, that is said when it loads.
+    """
+    if wanted is PoseNetwork.AUTO:
+        is_whole = has_parser and has_pose
+        found = has_blazepose and not is_whole
+        wanted = PoseNetwork.BLAZEPOSE if found else PoseNetwork.OPENPOSE
+    return wanted, wanted is not PoseNetwork.BLAZEPOSE or (has_parser and not is_mini)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -76,11 +76,12 @@ from .arguments import (
     outfit_of,
 )
 from .options import TryOnOptions
-from .perception import PersonNetworks, PoseNetwork, SeenPerson, nearest_person
+from .perception import PersonNetworks, SeenPerson, nearest_person
 from .preparation import (
     ChosenPerson,
     Keypoints,
     LabelMap,
+    PoseNetwork,
     choose_fit,
     choose_person,
     crops,

@@ -43,6 +43,12 @@ COLUMNS = (
         decimals=2,
     ),
     Column(
+        key="pasted_psnr",
+        title="PSNR all",
+        meaning="PSNR of the whole picture, pasted back, dB",
+        decimals=2,
+    ),
+    Column(
         key="garment_iou", title="shape", meaning="IoU of the garment with the truth's", decimals=3
     ),
     Column(

@@ -60,9 +60,10 @@ class SampleScores:
 
     ssim, lpips: of the whole picture. mask_psnr (dB), mask_ssim: inside the mask. colour_error: CIE
     dE of the garment's mean colour. changed_psnr (dB): over the mask and all that had to change,
-    which a mask that does not reach lowers. garment_iou: intersection over union of the garment's
-    areas in the picture, as a parser sees it, and in the truth. outside_error: mean difference of
-    levels (0 to 255) from the person outside the mask. outside_colour_error: CIE dE there.
+    which a mask that does not reach lowers. pasted_psnr (dB): over the whole picture, the person's
+    own pixels outside the mask. garment_iou: intersection over union of the garment's areas in the
+    picture, as a parser sees it, and in the truth. outside_error: mean difference of levels (0 to
+    255) from the person outside the mask. outside_colour_error: CIE dE there.
     """
 
     name: str
@@ -73,6 +74,7 @@ class SampleScores:
     mask_ssim: float | None = None
     colour_error: float | None = None
     changed_psnr: float | None = None
+    pasted_psnr: float | None = None
     garment_iou: float | None = None
     outside_error: float | None = None
     outside_colour_error: float | None = None
@@ -92,6 +94,7 @@ class SetScores:
     mask_ssim: float | None
     colour_error: float | None
     changed_psnr: float | None
+    pasted_psnr: float | None
     garment_iou: float | None
     outside_error: float | None
     outside_colour_error: float | None
@@ -172,6 +175,7 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
     if truth is None:
         return scores
     changed, worn, worn_seen = judged.changed, judged.worn, judged.worn_seen
+    pasted = np.where(mask[..., None], picture, person)
     return replace(
         scores,
         ssim=whole_ssim(picture, truth),
@@ -180,6 +184,7 @@ def score(judged: Judged, networks: FeatureNetworks) -> SampleScores:
         mask_ssim=masked_ssim(picture, truth, mask),
         colour_error=colour_error(picture, truth, region),
         changed_psnr=None if changed is None else masked_psnr(picture, truth, mask | changed),
+        pasted_psnr=None if changed is None else masked_psnr(pasted, truth, np.ones_like(mask)),
         garment_iou=(
             None if worn is None or worn_seen is None else intersection_over_union(worn, worn_seen)
         ),

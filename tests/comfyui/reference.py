@@ -2,7 +2,7 @@
 
 For each model folder: one forward of the fused try-on UNet at several timesteps, both halves of the
 guidance, on random latents; for the mini also whole runs of 20 steps on a demo person, with the
-noise levels that each sampler went through, and the same with guidance for a part of them.
+noise levels that each sampler went through, and one with guidance for a part of them.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tryon import TryOn
 
 PACK = Path(__file__).resolve().parents[2]
 TIMESTEPS = (1, 261, 981)
-INTERVAL = (0.2, 0.65)  # of the runs with guidance for a part of the sampling
+INTERVAL = (0.2, 0.65)  # of the run with guidance for a part of the sampling
 RUNS = {"uni_pc": Scheduler.UNIPC, "euler": Scheduler.EULER, "dpmpp_2m": Scheduler.DPMPP_2M}
 
 
@@ -122,9 +122,10 @@ def _runs(folder: Path) -> dict[str, Tensor]:
             person=person, garment=garment, mask=mask, category=Category.UPPER, scheduler=sampler
         )
         result[f"run.{name}"] = torch.from_numpy(pipeline(request)[0])
-        start, end = INTERVAL
-        partly = replace(request, guidance_start=start, guidance_end=end)
-        result[f"interval.{name}"] = torch.from_numpy(pipeline(partly)[0])
+        if name == "uni_pc":
+            start, end = INTERVAL
+            partly = replace(request, guidance_start=start, guidance_end=end)
+            result[f"interval.{name}"] = torch.from_numpy(pipeline(partly)[0])
         scheduler = make_scheduler(sampler, networks.scheduler_config)
         scheduler.set_timesteps(request.num_inference_steps)
         result[f"sigmas.{name}"] = scheduler.sigmas.float()

@@ -14,7 +14,8 @@ from tests.ootd_core.masks.drawn_person import keypoints, label_map
 from tests.openpose.blazepose_files import FOLDER, needs_astronaut
 from tests.openpose.test_blazepose import astronaut
 from tryon import TryOn
-from tryon.perception import PersonNetworks, PoseNetwork, SeenPerson, nearest_person
+from tryon.perception import PersonNetworks, SeenPerson, nearest_person
+from tryon.preparation import PoseNetwork
 
 DOLL = DEMO_SAMPLES / "1-upper-person.png"
 

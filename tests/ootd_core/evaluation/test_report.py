@@ -25,6 +25,7 @@ NOTHING = SetScores(
     mask_ssim=None,
     colour_error=None,
     changed_psnr=None,
+    pasted_psnr=None,
     garment_iou=None,
     outside_error=0.0,
     outside_colour_error=0.0,

@@ -89,6 +89,9 @@ def test_what_the_mask_did_not_reach_counts() -> None:
     changed = score(replace(one, changed=below), NO_NETWORKS)
     assert changed.changed_psnr == masked_psnr(one.picture, one.truth, MASK | below)
     assert changed.mask_psnr == scores.mask_psnr
+    assert scores.pasted_psnr is None
+    pasted = np.where(MASK[..., None], one.picture, one.person)
+    assert changed.pasted_psnr == masked_psnr(pasted, one.truth, np.ones_like(MASK))
     within = score(replace(one, changed=MASK & below), NO_NETWORKS)
     assert within.changed_psnr == scores.mask_psnr
 

@@ -105,7 +105,8 @@ class StageComparison:
 
 
 def make_networks(layout: NetworkLayout, device: torch.device, dtype: torch.dtype) -> Networks:
-    """Half-body networks of random weights."""
+    """Half-body networks of random weights, the same ones in every run."""
+    torch.manual_seed(0)
     networks = Networks(
         variant=Variant.HALF_BODY,
         vae=random_networks.make_vae(layout),

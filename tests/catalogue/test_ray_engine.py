@@ -31,8 +31,8 @@ from tests.catalogue.stub_worker import StubDresser
 
 pytest.importorskip("ray", reason="Ray is not installed")
 on_a_cluster = pytest.mark.skipif(
-    "OOTD_RAY_TESTS" not in os.environ,
-    reason="seven minutes with a cluster: OOTD_RAY_TESTS=1, as the nightly checks have it",
+    "OOTD_NIGHTLY" not in os.environ,
+    reason="seven minutes with a cluster: OOTD_NIGHTLY=1, as the nightly checks have it",
 )
 
 

@@ -48,10 +48,10 @@ def drawn() -> dict[str, Any]:
     }
 
 
-def without_parser(monkeypatch: pytest.MonkeyPatch, people: int) -> None:
+def without_parser(mini: TryOn, monkeypatch: pytest.MonkeyPatch, people: int) -> None:
     """As BlazePose alone sees: joints and a person mask."""
     found = [np.ones((18, 3))] * people
-    monkeypatch.setattr(PersonNetworks, "has_parser", False)
+    monkeypatch.setattr(mini.person_networks, "has_parser", False)
     monkeypatch.setattr(PersonNetworks, "people", lambda *_: found)
 
 
@@ -103,7 +103,7 @@ def test_a_mask_cuts_a_garment_out_without_a_parser(
     cut_out = drawn["labels"] == 7
     painted = np.zeros((256, 192), np.float32)
     painted[100:200, 60:130] = 1
-    without_parser(monkeypatch, people=1)
+    without_parser(mini, monkeypatch, people=1)
 
     def asked(**arguments: Any) -> Any:
         return next(
@@ -130,7 +130,7 @@ def test_without_a_parser_somebody_in_the_garments_picture_is_said(
 ) -> None:
     options = TryOnOptions(garment_photo="auto")  # pyright: ignore[reportArgumentType]
     for people, said in ((1, "seems to show a person"), (0, None)):
-        without_parser(monkeypatch, people)
+        without_parser(mini, monkeypatch, people)
         picture, warnings = mini._laid_flat(  # pyright: ignore[reportPrivateUsage]
             drawn["worn"], Category.DRESS, None, options
         )
@@ -171,7 +171,7 @@ def test_the_original_comes_back_and_the_mask_says_where(
 def test_restoring_without_a_parser_is_refused_before_the_work(
     mini: TryOn, drawn: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_parser(monkeypatch, people=1)
+    without_parser(mini, monkeypatch, people=1)
     with pytest.raises(ValueError, match=r"restore is .background., .* no parser"):
         mini(drawn["person"], drawn["flat"], "dress", restore="background")
 

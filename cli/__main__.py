@@ -175,6 +175,8 @@ def _run(called: str | None) -> int:
             raise
         show()
         return getattr(error, "exit_code", 2)
+    if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 

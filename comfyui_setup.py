@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -346,6 +347,18 @@ def progress(program: str) -> Generator[None]:
 def run_comfyui(options: list[str]) -> int:
     """The command `comfyui`. Raises ComfyUIError; SystemExit after --help or unusable options."""
     option_parser().parse_known_args(options)
+    before = signal.signal(signal.SIGTERM, _end)  # or what was started would go on without us
+    try:
+        return _set_up_and_serve(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _set_up_and_serve(options: list[str]) -> int:
     try:
         comfyui = find_comfyui()
     except ComfyUIError:

@@ -111,7 +111,8 @@ def write_report(
 def _latest(out: str) -> list[Line]:
     """The newest line of each row in the manifest's order.
 
-    A row whose result was there already has the warnings and seconds of the line that made it.
+    A row whose result was there already has the warnings and seconds of the line that made it. A
+    row whose pictures or settings were changed in the manifest shows what they are now.
     """
     newest: dict[str, Line] = {}
     made: dict[str, Line] = {}
@@ -125,7 +126,10 @@ def _latest(out: str) -> list[Line]:
         if line["state"] == RowState.KEPT and (origin := made.get(line["key"])) is not None:
             taken = {name: origin.get(name) for name in ("warnings", "seconds", "host")}
             newest[id_] = line | taken
-    return sorted(newest.values(), key=lambda line: (line.get("row", 0), line["id"]))
+    now: dict[tuple[object, object], Line] = {}
+    for line in sorted(newest.values(), key=lambda line: line.get("time", "")):
+        now[line.get("row", line["id"]), line.get("name")] = line
+    return sorted(now.values(), key=lambda line: (line.get("row", 0), line["id"]))
 
 
 def _with_pictures(lines: Sequence[Line], out: str) -> list[_Row]:

@@ -13,9 +13,10 @@ import logging
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ootd_core.requirements import how_to_install
+from ootd_core.requirements import ROOT, how_to_install
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -153,7 +154,7 @@ def main() -> None:
         sentence = how_to_install((error.name or "").partition(".")[0])
         if sentence is None:
             raise
-        _fail(sentence)
+        _fail(sentence + _other_python())
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported for this
             raise
@@ -178,6 +179,15 @@ def _run(called: str | None) -> int:
     if code == INTERRUPTED:  # what typer makes of Ctrl-C, without a word
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
+
+
+def _other_python() -> str:
+    """Where quickstart.py has installed everything, if that is another Python than this one."""
+    inside = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+    python = ROOT / ".venv" / inside
+    if not python.exists() or Path(sys.prefix) == ROOT / ".venv":
+        return ""
+    return f" Or run the command with {python}, where quickstart.py has installed it."
 
 
 def _sentence_of(error: Exception) -> str:

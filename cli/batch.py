@@ -333,7 +333,8 @@ def _stopped_by_ctrl_c() -> Generator[threading.Event]:
 
 def _said(summary: Summary, plan: Plan, out: str) -> str:
     """What a run has come to, and how to go on."""
-    text = f"{summary.done:,} rows done, {summary.kept:,} there before, {summary.failed:,} failed"
+    rows = "row" if summary.done == 1 else "rows"
+    text = f"{summary.done:,} {rows} done, {summary.kept:,} there before, {summary.failed:,} failed"
     if summary.stopped:
         left = plan.total - summary.rows
         text += f", {left:,} left: the same command goes on where this one stopped"

@@ -10,9 +10,9 @@ import typer
 
 from catalogue.engine import WorkerSettings
 from cli.batch_engine import EngineName, devices_here
-from cli.batch_rows import GIB, manifest_of, options_of, results_of
+from cli.batch_rows import GIB, MIB, manifest_of, options_of, results_of
 from cli.batch_servers import server_choice
-from cli.progress import Progress
+from cli.progress import Progress, clock
 from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
 
 if TYPE_CHECKING:
@@ -95,13 +95,14 @@ def with_options_of(command: Callable[..., None], function: Any) -> Any:
 def _counts(found: Review, good: int, workers: int) -> list[str]:
     lines = [
         f"{good:,} of {found.rows:,} rows can be dressed: {found.persons:,} persons, "
-        f"{found.garments:,} garments, {found.runs:,} runs."
+        f"{found.garments:,} garments, {found.runs:,} samplings."
     ]
     if found.seconds is not None and found.bytes is not None:
-        hours = found.seconds * good / workers / 3600
+        total, size = clock(found.seconds * good / workers), found.bytes * good
+        space = f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.1f} MiB"
         lines.append(
-            f"About {hours:.1f} hours at {found.seconds:.1f} s a row on {workers} "
+            f"About {total} (h:mm:ss) at {found.seconds:.1f} s a row on {workers} "
             f"device{'s' if workers > 1 else ''}, less for what is made once; "
-            f"{found.bytes * good / GIB:.2f} GiB of results. Measured on the first good row."
+            f"{space} of results. Measured on the first good row."
         )
     return lines

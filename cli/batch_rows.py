@@ -15,7 +15,7 @@ from ootd_core.masks.new_garment import MaskLength, MaskSleeves
 from ootd_core.sampling import sampling_of
 from tryon.options import TryOnOptions
 
-GIB = 2**30
+MIB, GIB = 2**20, 2**30
 
 ManifestOption = Annotated[
     str | None, typer.Option("--manifest", help="CSV, JSONL or Parquet; path or address")

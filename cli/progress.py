@@ -80,13 +80,13 @@ class Progress:
         head = f"{self.title}: " if self.title else ""
         spent = time.monotonic() - self._started
         if self.total is None and not self.done:
-            return f"{head}getting ready, {_clock(spent)}"
+            return f"{head}getting ready, {clock(spent)}"
         many = f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
-        text = f"{head}{many} {self.unit}s in {_clock(spent)}"
+        text = f"{head}{many} {self.unit}s in {clock(spent)}"
         new = self.done - self._first
         if self.total is not None and new and self.done < self.total:
             left = (time.monotonic() - self._counted_from) / new * (self.total - self.done)
-            text += f", {_clock(left)} left"
+            text += f", {clock(left)} left"
         return f"{text}, {self._note}" if self._note else text
 
     def __enter__(self) -> Self:
@@ -122,6 +122,7 @@ class Progress:
         print(self.line(), file=sys.stderr, flush=True)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -88,19 +88,27 @@ def requirements(file: Path) -> Iterator[str]:
             yield text
 
 
+def applies(requirement: str) -> bool:
+    """Whether a requirement is for this machine: its marker, after `;`, as pip reads it."""
+    marker = requirement.partition(";")[2].strip()
+    variables = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
+    # The language of markers is a part of Python's, and these files are our own.
+    return not marker or bool(eval(marker, {"__builtins__": {}}, variables))
+
+
 def to_install(file: Path, *, installed_too: bool = False) -> list[str]:
     """What pip is to be given, so that this Python has all that `file` asks for.
 
     installed_too: also what is there, but for the modules of `SHARED`.
     """
     names: dict[str, None] = {}
-    for requirement in requirements(file):
+    for requirement in filter(applies, requirements(file)):
         module = module_of(requirement)
         if is_installed(module) and (module in SHARED or not installed_too):
             continue
         if module == "onnxruntime":
             requirement = onnxruntime_wheel()
-        names[requirement] = None
+        names[requirement.partition(";")[0].strip()] = None
     return list(names)
 
 
@@ -162,9 +170,9 @@ def require(*modules: str) -> None:
 
 
 def _own(file: Path) -> list[str]:
-    """The requirements in a file itself."""
+    """The requirements in a file itself, as far as they are for this machine."""
     lines = [line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines()]
-    return [line for line in lines if line and not line.startswith("-r")]
+    return [line for line in lines if line and not line.startswith("-r") and applies(line)]
 
 
 def _python() -> str:

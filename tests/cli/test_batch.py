@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_shards_do_it_together(
     code = run(monkeypatch, "batch", "check", *folders, "--no-estimate", *QUICK[:6])
     assert code == 0
     said = capsys.readouterr().out
-    assert "4 of 4 rows can be dressed: 2 persons, 2 garments, 4 runs." in said
+    assert "4 of 4 rows can be dressed: 2 persons, 2 garments, 4 samplings." in said
 
 
 def test_a_store_holds_everything(
@@ -216,8 +217,8 @@ def test_a_check_names_everything(
     assert "person02.png is not an image" in faults[0]
     assert faults[2].startswith("Row 8: category is 'hat'")
     assert faults[3] == "Row 7: asks for the same as row 1."
-    assert counts == "4 of 8 rows can be dressed: 2 persons, 2 garments, 8 runs."
-    assert cost.startswith("About 0.0 hours at ") and "GiB of results" in cost
+    assert counts == "4 of 8 rows can be dressed: 2 persons, 2 garments, 8 samplings."
+    assert re.match(r"About 0:0\d:\d\d \(h:mm:ss\) at .* MiB of results", cost)
 
 
 def test_a_check_is_asked_as_the_batch_is(

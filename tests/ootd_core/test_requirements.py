@@ -24,7 +24,9 @@ from ootd_core.requirements import (
 )
 
 FIRST = "# Why.\nnumpy\nopencv-contrib-python-headless  # cv2\n"
-ONNXRUNTIME = 'onnxruntime-gpu; platform_machine in "x86_64"\nonnxruntime; sys_platform == "x"\n'
+ONNXRUNTIME = (
+    'onnxruntime-gpu; platform_machine in "x86_64"\nonnxruntime; platform_machine not in "x86_64"\n'
+)
 
 
 @pytest.fixture
@@ -54,6 +56,29 @@ def test_what_is_absent_is_installed(files: Path, installed: Callable[..., None]
     cpu = ["opencv-contrib-python-headless", "onnxruntime", "pyright[nodejs]"]
     assert to_install(files) == cpu
     assert to_install(files, installed_too=True) == ["numpy", *cpu]
+
+
+def test_what_is_for_another_machine_is_left_out(
+    files: Path, installed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("numpy", "cv2", "onnxruntime")
+    marker = '; (sys_platform == "linux" and platform_machine in "x86_64") or sys_platform == "os2"'
+    files.write_text(f"ai-edge-litert{marker}\n")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    for platform, names in (
+        ("linux", ["ai-edge-litert"]),
+        ("os2", ["ai-edge-litert"]),
+        ("aix", []),
+    ):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert to_install(files) == names
+        assert (how_to_install("ai_edge_litert") is None) is not names
+
+
+@pytest.mark.parametrize("file", sorted(requirements.ROOT.glob("requirements*.txt")), ids=str)
+def test_every_marker_of_ours_is_understood(file: Path) -> None:
+    for requirement in requirements.requirements(file):
+        requirements.applies(requirement)
 
 
 def test_an_opencv_or_onnxruntime_that_is_there_stays(

@@ -139,10 +139,11 @@ def shard_of(rows: Sequence[ManifestRow], shard: str) -> list[ManifestRow]:
 
     Raises ValueError for what is no such share.
     """
-    found = re.fullmatch(r"(\d+)/(\d+)", shard)
+    found = re.fullmatch(r"(\d{1,18})/(\d{1,18})", shard)
     i, n = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= i <= n:
-        raise ValueError(f"The shard is '{shard}', but must be i/n with i from 1 to n, like 1/8.")
+        shown = shard if len(shard) <= 40 else f"{shard[:40]}..."
+        raise ValueError(f"The shard is '{shown}', but must be i/n with i from 1 to n, like 1/8.")
     ordered = in_order(rows)
     return ordered[(i - 1) * len(ordered) // n : i * len(ordered) // n]
 
@@ -184,9 +185,10 @@ class _Remembered:
         self._path = None if folder is None else folder / STAMPS
         self._known: dict[str, str] = {}
         self._used: dict[str, str] = {}
-        with suppress(OSError, ValueError):
-            if self._path is not None:
-                self._known = json.loads(self._path.read_text("utf-8"))
+        if self._path is not None:
+            with suppress(OSError, ValueError, RecursionError, AttributeError):  # torn, or not ours
+                known = json.loads(self._path.read_text("utf-8")).items()
+                self._known = {stamp: each for stamp, each in known if isinstance(each, str)}
 
     def digest(self, path: Path) -> str:
         stamp = repr(file_stamp(path))

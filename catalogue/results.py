@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from catalogue.manifest import ManifestRow
-from catalogue.storage import exists, files_below, join, write
+from catalogue.storage import exists, filled_below, join, write
 from ootd_core.categories import Variant
 from ootd_core.checkpoints.whole_files import WriteError
 from ootd_core.images.files import FORMATS, encode_image, picture_format
@@ -78,8 +78,8 @@ class Results:
         return f"masks/{key[:2]}/{key}.png"
 
     def there(self) -> set[str]:
-        """The names of all results that are there, as `files` gives them."""
-        return {f"results/{name}" for name in files_below(join(self.out, "results"))}
+        """The names of all results that are there and not empty, as `files` gives them."""
+        return {f"results/{name}" for name in filled_below(join(self.out, "results"))}
 
     def has(self, key: str, samples: int) -> bool:
         """Whether all pictures of a key are there."""

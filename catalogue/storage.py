@@ -7,6 +7,7 @@ that local catalogues need nothing beside the headless requirements.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -27,6 +28,8 @@ PUT_WHOLE = frozenset(
 """Protocols whose store shows an object only when all of it is there; others move a file."""
 READERS = 16
 """Files read at once: most of the time a store is waited for."""
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
+"""Names that `write_whole` gives what is not whole yet; other files are none of ours."""
 WAITS = (0.5, 2.0, 8.0)
 """Seconds before an address that did not answer is asked again."""
 
@@ -86,15 +89,21 @@ def read(address: str) -> bytes:
         raise FileNotFoundError(f"There is no file at {address}.") from None
     except OSError as error:
         raise OSError(f"{address} cannot be read ({error.strerror}).") from error
+    except ValueError:  # a NUL, half a surrogate pair
+        raise OSError(f"{address!r} cannot be read: no file can have such a name.") from None
 
 
 def exists(address: str) -> bool:
-    """Whether there is a file. Raises OSError where a store does not answer."""
+    """Whether there is a file that is not empty. Raises OSError where a store does not answer."""
     if not is_remote(address):
-        return Path(address).is_file()
+        return _is_filled(Path(address))
     files, path = _filesystem(address)
     files.invalidate_cache()
-    return _patiently(address, "looked for", lambda: bool(files.exists(path)))
+
+    def is_there() -> bool:
+        return bool(files.exists(path)) and files.info(path).get("size") != 0
+
+    return _patiently(address, "looked for", is_there)
 
 
 @contextmanager
@@ -155,15 +164,44 @@ def files_below(folder: str) -> Iterator[str]:
             for name in names:
                 yield Path(at, name).relative_to(folder).as_posix()
         return
+    for name, _ in _stored_below(folder):
+        yield name
+
+
+def filled_below(folder: str) -> Iterator[str]:
+    """As `files_below`, without empty files: what a machine that lost its power may leave."""
+    if not is_remote(folder):
+        yield from (name for name in files_below(folder) if _is_filled(Path(folder, name)))
+        return
+    for name, size in _stored_below(folder):
+        if size != 0:
+            yield name
+
+
+def _is_filled(path: Path) -> bool:
+    with suppress(OSError):  # moved since, or it may not be looked at
+        return path.is_file() and path.stat().st_size > 0
+    return False
+
+
+def _stored_below(folder: str) -> Iterator[tuple[str, int | None]]:
+    """Names and sizes of what a store has below a folder, by one listing; None: it does not say."""
     files, path = _filesystem(folder)
     files.invalidate_cache()
     root = path.rstrip("/")
 
-    def found() -> list[str]:
-        return files.find(root) if files.exists(root) else []
+    def found() -> dict[str, Any]:
+        return files.find(root, detail=True) if files.exists(root) else {}
 
-    for name in _patiently(folder, "listed", found):
-        yield name.removeprefix(root).lstrip("/")
+    for name, about in _patiently(folder, "listed", found).items():
+        yield name.removeprefix(root).lstrip("/"), about.get("size")
+
+
+def is_within(address: str, folder: str) -> bool:
+    """Whether an address is a folder or lies below it; links of local ones are followed."""
+    if is_remote(address) or is_remote(folder):
+        return f"{address.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
+    return Path(os.path.realpath(address)).is_relative_to(os.path.realpath(folder))
 
 
 def lines(address: str) -> Iterator[bytes]:
@@ -181,8 +219,10 @@ def remove_leftovers(folder: str, older_than: float = 3600.0) -> None:
         return
     for name in files_below(folder):
         path = Path(folder, name)
+        if TEMPORARY.fullmatch(path.name) is None:
+            continue
         with suppress(OSError):  # another run may have done it
-            if path.suffix == ".part" and time.time() - path.stat().st_mtime > older_than:
+            if time.time() - path.stat().st_mtime > older_than:
                 path.unlink()
 
 

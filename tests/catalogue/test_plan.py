@@ -59,6 +59,8 @@ def test_shards_are_equal_parts_of_the_order() -> None:
     for wrong in ("0/5", "6/5", "1", "a/b", "1/0", "-1/2"):
         with pytest.raises(ValueError, match=f"The shard is '{wrong}'"):
             shard_of(rows, wrong)
+    with pytest.raises(ValueError, match=r"^The shard is '1/5+\.\.\.', but must be i/n"):
+        shard_of(rows, "1/" + "5" * 5000)
 
 
 def plan_of(manifest: Path, out: Path, **changes: Any) -> Plan:
@@ -92,6 +94,26 @@ def test_what_is_there_is_not_done_again_whatever_it_is_called(tmp_path: Path) -
     text = (moved / "manifest.jsonl").read_text().replace(str(tmp_path / "in"), str(moved))
     (moved / "manifest.jsonl").write_text(text)
     assert len(plan_of(moved / "manifest.jsonl", out).kept) == 2
+
+
+def test_an_empty_result_is_made_anew(tmp_path: Path) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 1, 2), tmp_path / "out"
+    plan = plan_of(manifest, out)
+    write_results(plan, out, "p0g0", "p0g1")
+    results = Results(str(out))
+    (file,) = results.files(keys(plan)["p0g1"], 1)
+    (out / file).write_bytes(b"")
+    assert [each.name for each, _ in plan_of(manifest, out).todo] == ["p0g1"]
+    assert [results.has(key, 1) for _, key in plan.todo] == [True, False]
+
+
+def test_a_name_that_no_file_can_have_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    (good,) = rows_of(small_catalogue(tmp_path / "in", 1, 1))
+    bad = [replace(good, person=str(tmp_path / name)) for name in ("a\0b.png", "\ud800.png")]
+    plan = make_plan([good, *bad], settings_for(tmp_path), Results(str(tmp_path)))
+    assert [each for each, _ in plan.todo] == [good]
+    assert [each for each, _ in plan.unreadable] == bad
+    assert all("no file can have such a name" in why for _, why in plan.unreadable)
 
 
 def test_a_key_stands_for_all_that_makes_the_picture(tmp_path: Path) -> None:
@@ -198,6 +220,16 @@ def test_the_stamp_of_the_weights_is_of_their_content(
         (copy / file.path).write_bytes(b"x")
     seen = weights_stamp(copy, Variant.FULL_BODY, None, pose_network="blazepose")
     assert len({stamp, changed, with_lora, mini, blazepose, seen}) == 6
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"a": 1, "b": [1]}', "[" * 100_000, "{", '"a"'])
+def test_damaged_hashes_of_weights_are_none(content: str, tmp_path: Path) -> None:
+    stamp = weights_stamp(MINI_CHECKPOINT, Variant.FULL_BODY, None, tmp_path)
+    kept = tmp_path / "weights.json"
+    whole = kept.read_text("utf-8")
+    kept.write_text(content)
+    assert weights_stamp(MINI_CHECKPOINT, Variant.FULL_BODY, None, tmp_path) == stamp
+    assert kept.read_text("utf-8") == whole
 
 
 def task(name: str) -> RowTask:

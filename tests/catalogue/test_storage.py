@@ -11,9 +11,13 @@ import pytest
 
 from catalogue import storage
 from catalogue.storage import (
+    TEMPORARY,
     absolute,
+    exists,
     files_below,
+    filled_below,
     folder_of,
+    is_within,
     join,
     lines,
     read,
@@ -23,6 +27,7 @@ from catalogue.storage import (
     suffix_of,
     write,
 )
+from ootd_core.checkpoints.whole_files import write_whole
 
 
 @pytest.fixture(params=["local", "memory", "file"])
@@ -100,11 +105,50 @@ def test_a_store_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyP
 
 
 def test_leftovers_of_killed_writers_go_when_they_are_old(tmp_path: Path) -> None:
-    old, new, result = (tmp_path / "results" / name for name in (".a.part", ".b.part", "r.png"))
-    result.parent.mkdir()
-    for path in (old, new, result):
+    names = (".0123456789abcdef.part", ".0123456789abcdee.part", "r.png", "film.part", ".a.part")
+    old, new, *others = (tmp_path / "results" / name for name in names)
+    old.parent.mkdir()
+    for path in (old, new, *others):
         path.write_bytes(b"x")
-    for path in (old, result):
+    for path in (old, *others):
         os.utime(path, (time.time() - 9000, time.time() - 9000))
     remove_leftovers(str(tmp_path))
-    assert not old.exists() and new.exists() and result.exists()
+    assert not old.exists() and new.exists()
+    assert all(path.exists() for path in others), "files of the user's"
+
+
+def test_what_a_writer_leaves_is_known_as_a_leftover(tmp_path: Path) -> None:
+    names: list[str] = []
+
+    def killed(temporary: Path) -> None:
+        names.append(temporary.name)
+        temporary.write_bytes(b"")
+
+    write_whole(tmp_path / "r.png", killed)
+    assert all(map(TEMPORARY.fullmatch, names)) and names
+
+
+def test_an_empty_file_is_not_there(folder: str) -> None:
+    for name, content in (("a/full.png", b"x"), ("a/empty.png", b"")):
+        write(join(folder, name), content)
+    assert list(filled_below(folder)) == ["a/full.png"]
+    assert not list(filled_below(join(folder, "nowhere")))
+    there = [exists(join(folder, "a", name)) for name in ("full.png", "empty.png", "none.png")]
+    assert there == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a\ud800.png"])
+def test_a_name_that_no_file_can_have(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be read: no file can have such a name") as raised:
+        read(str(tmp_path / name))
+    assert str(raised.value).isprintable()
+
+
+def test_what_lies_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert is_within(str(tmp_path / "link/out"), str(tmp_path / "real"))
+    assert is_within(str(tmp_path / "real"), str(tmp_path / "real/"))
+    assert not is_within(str(tmp_path / "real2"), str(tmp_path / "real"))
+    assert is_within("s3://b/in/out", "s3://b/in/") and not is_within("s3://b/inn", "s3://b/in")
+    assert not is_within("s3://b", "b")

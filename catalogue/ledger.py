@@ -30,6 +30,9 @@ PIECE_LINES, PIECE_SECONDS = 500, 30.0
 DIGITS = 32
 """Of a SHA-256 in hex that are kept of it."""
 
+TEXTS = ("id", "name", "state", "key", "time", "person")
+STATES = frozenset(RowState)
+
 Line = dict[str, Any]
 
 
@@ -58,6 +61,14 @@ def line_of(finished: Finished, files: list[str]) -> Line:
     return line | {"files": files}
 
 
+def json_line(line: Line) -> bytes:
+    """A line for a file; escaped where a name is no UTF-8, so that it reads back the same."""
+    try:
+        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(line).encode() + b"\n"
+
+
 class Ledger:
     """The ledger of one run, as a context; reads those of all runs."""
 
@@ -82,7 +93,7 @@ class Ledger:
     def append(self, line: Line) -> None:
         """Add a line with the time. Raises OSError where it cannot be written."""
         stamped = line | {"time": datetime.now(UTC).isoformat(timespec="microseconds")}
-        encoded = json.dumps(stamped, ensure_ascii=False).encode() + b"\n"
+        encoded = json_line(stamped)
         if not is_remote(self.out):
             # Unbuffered: what is written survives this process, though not the machine.
             if self._open().write(encoded) < len(encoded):
@@ -113,14 +124,36 @@ class Ledger:
 
 
 def read_ledger(out: str) -> Iterator[Line]:
-    """The lines of all runs, those of each run in their order; lines that are torn are left out."""
+    """The lines of all runs, those of each run in their order.
+
+    Left out are lines that are torn, or that lack what `line_of` writes.
+    """
     folder = join(out, FOLDER)
     names = [name for name in sorted(files_below(folder)) if name.endswith(".jsonl")]
     for text in _texts([join(folder, name) for name in names]):
-        with contextlib.suppress(ValueError):
+        try:
             line = json.loads(text)
-            if isinstance(line, dict) and "id" in line and "state" in line:
-                yield line
+        except (ValueError, RecursionError):
+            continue
+        if _is_line(line):
+            yield line
+
+
+def _is_line(line: Any) -> bool:
+    return (
+        isinstance(line, dict)
+        and all(isinstance(line.get(name), str) for name in TEXTS)
+        and all(isinstance(line.get(name, ""), str) for name in ("error", "host"))
+        and all(_are_texts(line.get(name, [])) for name in ("digests", "warnings", "files"))
+        and isinstance(line.get("row"), int)
+        and isinstance(garments := line.get("garments"), list)
+        and all(_are_texts(each) and len(each) == 2 for each in garments)
+        and line["state"] in STATES
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _texts(addresses: list[str]) -> Iterator[bytes]:
@@ -136,13 +169,13 @@ def _texts(addresses: list[str]) -> Iterator[bytes]:
                 yield from content.splitlines()
 
 
-def last_states(out: str) -> dict[str, tuple[str, str, str | None]]:
+def last_states(out: str) -> dict[str, tuple[str, str, str]]:
     """Of each row by its id, the latest (time, state, key)."""
-    states: dict[str, tuple[str, str, str | None]] = {}
+    states: dict[str, tuple[str, str, str]] = {}
     for line in read_ledger(out):
         known = states.get(line["id"])
-        if known is None or known[0] <= line.get("time", ""):
-            states[line["id"]] = line.get("time", ""), line["state"], line.get("key")
+        if known is None or known[0] <= line["time"]:
+            states[line["id"]] = line["time"], line["state"], line["key"]
     return states
 
 
@@ -151,7 +184,7 @@ def write_failures(out: str) -> int:
     times: dict[str, str] = {}
     failed: dict[str, Line] = {}
     for line in read_ledger(out):
-        row, at = line["id"], line.get("time", "")
+        row, at = line["id"], line["time"]
         if at < times.get(row, ""):
             continue
         times[row] = at
@@ -160,6 +193,5 @@ def write_failures(out: str) -> int:
         else:
             failed.pop(row, None)
     ordered = sorted(failed.values(), key=lambda line: (line["row"], line["id"]))
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
-    write(join(out, FAILURES), text.encode())
+    write(join(out, FAILURES), b"".join(map(json_line, ordered)))
     return len(ordered)

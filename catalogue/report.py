@@ -176,7 +176,7 @@ def _digest(address: str) -> str:
     try:
         content = read(address)
     except OSError:
-        content = address.encode()
+        content = address.encode(errors="surrogatepass")
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
 

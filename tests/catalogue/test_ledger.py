@@ -124,3 +124,38 @@ def test_a_disk_that_takes_half_a_line_is_full(
     monkeypatch.setattr(Ledger, "_open", lambda _self: Half())
     with pytest.raises(OSError, match="is full: free some space"):
         Ledger(str(tmp_path)).append(line_of(finished(1), []))
+
+
+def test_a_name_that_is_no_utf_8_reads_back_the_same(out: str) -> None:
+    odd, plain = "pl/a\udce9\ud800.png", "pl/人é.png"
+    failed = finished(1, RowState.FAILED, error=f"There is no file at {odd}.")
+    task = replace(failed.task, row=replace(failed.task.row, person=odd, name=odd))
+    other = replace(failed.task, row=replace(failed.task.row, person=plain))
+    append(out, replace(failed, task=task), replace(failed, task=other, error="No."))
+    assert [line["person"] for line in read_ledger(out)] == [odd, plain]
+    assert write_failures(out) == 2
+    content = read(join(out, "failures.jsonl"))
+    people = [json.loads(line)["person"] for line in content.splitlines()]
+    assert sorted(people) == sorted([odd, plain])
+    assert plain.encode() in content, "what can be read by people stays so"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": ["x"]}, {"row": "1"}, {"name": None}, {"state": "gone"}, {"key": 3}, {"time": 5},
+        {"person": []}, {"garments": [["g.png"]]}, {"garments": [3]}, {"warnings": [[1]]},
+        {"digests": 3}, {"error": {}}, {"files": "f"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_line_that_is_none_of_ours_is_passed_over(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    append(str(tmp_path), finished(1))
+    (line,) = read_ledger(str(tmp_path))
+    others = [line | changes, {"id": "a", "state": "done"}, [1], "id state"]
+    text = "".join(json.dumps(each) + "\n" for each in others)
+    (tmp_path / "ledger/other.jsonl").write_text(f"{text}{'[' * 100_000}\n")
+    assert list(read_ledger(str(tmp_path))) == [line]
+    assert len(last_states(str(tmp_path))) == 1 and write_failures(str(tmp_path)) == 0

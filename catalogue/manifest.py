@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -35,6 +36,9 @@ from tryon.options import TryOnOptions
 
 COLUMNS = ("person", "garment", "category", "mask", "keypoints", "seed", "options", "name")
 NEEDED = COLUMNS[:3]
+ONE_LINE = ("person", "garment", "category", "mask", "keypoints", "name")
+"""Columns whose values have no line breaks: one comes of a quotation mark that is not closed."""
+CSV_HEADER = "its first line must name the columns, parted by commas"
 OUTFIT = "|"
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".gif"})
 """Endings of what is taken for a picture in a folder."""
@@ -90,7 +94,8 @@ class RowFault:
     sentence: str
 
     def __str__(self) -> str:
-        return self.sentence if self.number is None else f"Row {self.number}: {self.sentence}"
+        said = self.sentence if self.number is None else f"Row {self.number}: {self.sentence}"
+        return said.encode(errors="backslashreplace").decode()  # a file's name may be no UTF-8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +112,8 @@ class Manifest:
         shown = " ".join(map(str, self.faults[:SHOWN_FAULTS]))
         more = len(self.faults) - SHOWN_FAULTS
         rest = f" And {more} more: `batch check` names them all." if more > 0 else ""
-        raise ValueError(f"The manifest has {len(self.faults)} faults. {shown}{rest}")
+        faults = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        raise ValueError(f"The manifest has {faults}. {shown}{rest}")
 
 
 def read_manifest(address: str, defaults: TryOnOptions, variant: Variant) -> Manifest:
@@ -194,6 +200,8 @@ def _parsed(
             for category in categories:
                 check_category(variant, category)
             row.options.check_outfit(categories)
+        except RecursionError:  # of what could just be read as JSON
+            faults.append(RowFault(number, "has lists in lists too many times over."))
         except ValueError as error:
             faults.append(RowFault(number, str(error)))
         else:
@@ -212,7 +220,7 @@ def _row(
         raise ValueError(
             f"there is no column {', '.join(unknown)}; there are {', '.join(COLUMNS)}."
         )
-    missing = [name for name in NEEDED if name not in given]
+    missing = [name for name in NEEDED if given.get(name) in (None, [])]
     if missing:
         raise ValueError(f"{', '.join(missing)} is missing.")
 
@@ -266,8 +274,8 @@ class _OptionsReader:
     def _read(self, options: object, seed: object) -> TryOnOptions:
         if isinstance(options, str):
             try:
-                options = json.loads(options)
-            except ValueError as error:
+                options = json.loads(options, object_pairs_hook=_each_once)
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"options is no JSON ({error}).") from None
         if options is not None and not isinstance(options, dict):
             raise ValueError('options must be a JSON object such as {"guidance_scale": 2.5}.')
@@ -297,32 +305,58 @@ def _text(content: bytes, address: str) -> str:
 
 
 def _csv(content: bytes, address: str) -> Iterator[tuple[int, Fields | RowFault]]:
-    reader = csv.DictReader(io.StringIO(_text(content, address), newline=""))
-    missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
-    if missing:
+    reader = csv.DictReader(io.StringIO(_text(content, address), newline=""), strict=True)
+    number, line = 0, 1
+    try:
+        _check_columns(reader.fieldnames or (), address, CSV_HEADER)
+        line = reader.line_num + 1
+        for number, fields in enumerate(reader, 1):
+            broken = [name for name in ONE_LINE if {*"\r\n"} & {*(fields.get(name) or "").strip()}]
+            if None in fields:
+                yield number, RowFault(number, "has more fields than there are columns.")
+            elif broken:
+                said = f"{', '.join(broken)} goes over several lines, from line {line} on"
+                yield number, RowFault(number, f"{said}: close the quotation mark.")
+            else:
+                yield number, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
         raise ValueError(
-            f"{address} has no column {', '.join(missing)}: its first line must name the columns, "
-            "parted by commas."
-        )
-    for number, fields in enumerate(reader, 1):
-        if None in fields:
-            yield number, RowFault(number, "has more fields than there are columns.")
-        else:
-            yield number, fields
+            f"{address} cannot be read as CSV from line {line} on ({error}): look there for a "
+            "quotation mark too many or too few."
+        ) from None
+
+
+def _check_columns(names: Sequence[str], address: str, advice: str) -> None:
+    """Raises ValueError where columns are missing, with advice, or stand there twice."""
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise ValueError(f"{address} has no column {', '.join(missing)}: {advice}.")
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise ValueError(f"{address} has the column {', '.join(twice)} twice: leave one of them.")
 
 
 def _json_lines(content: bytes, address: str) -> Iterator[tuple[int, Fields | RowFault]]:
-    lines = [line for line in _text(content, address).splitlines() if line.strip()]
+    # Not splitlines: a text in JSON may hold other line ends, such as U+2028.
+    lines = [line for line in _text(content, address).split("\n") if line.strip()]
     for number, line in enumerate(lines, 1):
         try:
-            fields = json.loads(line)
-        except ValueError as error:
-            yield number, RowFault(number, f"is no JSON ({error}).")
+            fields = json.loads(line, object_pairs_hook=_each_once)
+        except (ValueError, RecursionError) as error:
+            yield number, RowFault(number, f"is no JSON that can be used ({error}).")
             continue
         if isinstance(fields, dict):
             yield number, cast("Fields", fields)
         else:
             yield number, RowFault(number, "is no JSON object.")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice")
+    return dict(pairs)
 
 
 def _parquet(content: bytes, address: str) -> Iterator[tuple[int, Fields | RowFault]]:
@@ -332,16 +366,19 @@ def _parquet(content: bytes, address: str) -> Iterator[tuple[int, Fields | RowFa
 
     try:
         file = parquet.ParquetFile(pa.BufferReader(content))
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{address} is no Parquet file ({error}).") from None
-    missing = [name for name in NEEDED if name not in file.schema_arrow.names]
-    if missing:
-        raise ValueError(f"{address} has no column {', '.join(missing)}.")
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{address} is no Parquet file ({error}): write it anew.") from None
+    _check_columns(file.schema_arrow.names, address, "save it with all of them")
     number = 0
-    for batch in file.iter_batches():
-        for fields in batch.to_pylist():
-            number += 1
-            yield number, fields
+    try:
+        for batch in file.iter_batches():
+            for fields in batch.to_pylist():
+                number += 1
+                yield number, fields
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(
+            f"{address} is damaged after row {number} ({error}): write it anew."
+        ) from None
 
 
 def addresses_of(rows: Iterable[ManifestRow]) -> list[str]:

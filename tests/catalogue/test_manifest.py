@@ -81,6 +81,8 @@ def test_addresses_of_stores_stay_as_they_are(tmp_path: Path) -> None:
         ),
         ({"options": {"num_inference_steps": 0}}, "num_inference_steps is 0"),
         ({"options": "{"}, "options is no JSON"),
+        ({"options": "[" * 100_000}, "options is no JSON"),
+        ({"garment": [], "category": []}, "garment, category is missing"),
         ({"options": [1]}, "options must be a JSON object"),
     ],
     ids=str,
@@ -91,7 +93,7 @@ def test_a_fault_is_named_with_its_row(
     path = write_manifest(tmp_path / "m.jsonl", [ROW, ROW | changes, ROW])
     (said,) = faults(path)
     assert said.startswith("Row 2: ") and sentence in said
-    with pytest.raises(ValueError, match=r"The manifest has 1 faults\. Row 2: "):
+    with pytest.raises(ValueError, match=r"The manifest has 1 fault\. Row 2: "):
         read(path)
 
 
@@ -111,10 +113,36 @@ def test_a_variant_refuses_what_it_cannot_wear(tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("m.txt", b"", "must end in .csv, .jsonl, .parquet"),
-        ("m.csv", b"person;garment;category\n", "no column person, garment, category"),
+        (
+            "m.csv",
+            b"person;garment;category\n",
+            "no column person, garment, category: .* by commas",
+        ),
         ("m.csv", b"person,garment,category\n", "has no rows"),
         ("m.csv", b"person,garment,category\na,b,dress,d\n", "more fields than there are columns"),
         ("m.csv", "persön,ü".encode("latin-1"), "is not UTF-8"),
+        (
+            "m.csv",
+            b"person,garment,category,person\na,b,dress,c\n",
+            "has the column person twice: leave one of them",
+        ),
+        (
+            "m.csv",
+            b'person,garment,category\na,b,dress\n"c,d,dress\ne,f,dress\n',
+            r"m.csv cannot be read as CSV from line 3 on \(unexpected end of data\): look there",
+        ),
+        (
+            "m.csv",
+            b'person,garment,category\n"' + b"c,d,dress\n" * 20_000,
+            "m.csv cannot be read as CSV from line 2 on",
+        ),
+        (
+            "m.csv",
+            b'person,garment,category,name\na,b,dress,"A\nc,d,dress,"\n',
+            "Row 1: name goes over several lines, from line 2 on: close the quotation mark",
+        ),
+        ("m.jsonl", b"[" * 100_000, "Row 1: is no JSON"),
+        ("m.jsonl", b'{"person": "a", "person": "b"}\n', "Row 1: .*person stands there twice"),
         ("m.jsonl", b"{]\n", "Row 1: is no JSON"),
         ("m.jsonl", b"[1]\n", "Row 1: is no JSON object"),
         ("m.parquet", b"PAR1", "is no Parquet file"),
@@ -188,3 +216,38 @@ def test_json_of_a_row_is_what_it_says(tmp_path: Path) -> None:
     row = ROW | {"garment": ["g.png"], "options": json.dumps({"height": 64})}
     (found,) = read(write_manifest(tmp_path / "m.jsonl", [row]))
     assert found.options.height == 64 and len(found.garments) == 1
+
+
+def test_a_line_of_json_ends_where_the_line_does(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    lines = [json.dumps(ROW | {"name": name}, ensure_ascii=False) for name in ("a\u2028b", "c")]
+    path.write_bytes("\r\n\n".join(lines).encode())
+    assert [row.name for row in read(path)] == ["a\u2028b", "c"]
+
+
+def test_a_fault_can_be_printed_whatever_a_file_is_called(tmp_path: Path) -> None:
+    (said,) = faults(write_manifest(tmp_path / "m.jsonl", [ROW | {"category": "a\udce9"}]))
+    assert said.encode().startswith(rb"Row 1: category is 'a\udce9'")
+
+
+def test_damaged_parquet_is_named(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "m.parquet"
+    table = pa.Table.from_pylist([ROW | {"person": f"p{number}.png"} for number in range(9)])
+    parquet.write_table(table, path, use_dictionary=False, compression="none")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\x06\0\0\0p3.png", b"\xff\xff\xff\x7fp3.png"))
+    with pytest.raises(ValueError, match=r"m\.parquet is damaged .*: write it anew\."):
+        read(path)
+
+
+def test_no_depth_of_lists_ends_the_reading(tmp_path: Path) -> None:
+    """Between what JSON reads and what it refuses are depths that only its repr cannot do."""
+    rows = [
+        json.dumps(ROW)[:-1] + f', "options": {{"seed": {"[" * depth}{"]" * depth}}}}}\n'
+        for depth in range(900, 1000)
+    ]
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(rows))
+    assert len(faults(path)) == len(rows)

@@ -119,12 +119,14 @@ def tryon_command(
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
     garment = garment or []
-    pictures_only = mask is not None or mask_out is not None or samples != 1
-    if only_mask and (pictures_only or restore is not Restore.NONE):
+    pictures_only = (mask, mask_out, lora) != (None, None, None) or samples != 1
+    if only_mask and (pictures_only or compiles or offloads or restore is not Restore.NONE):
         raise ValueError(
             "--only-mask makes one mask of the person and no picture: leave --mask, --mask-out, "
-            "--samples and --restore out."
+            "--samples, --restore, --lora, --compile and --offload out."
         )
+    if invert_mask is not None and mask is None:
+        raise ValueError("--invert-mask says how --mask is read, which is not given: leave it out.")
     if len(garment) != len(category) and (garment or not only_mask):
         raise ValueError(
             f"There are {len(garment)} garments and {len(category)} categories: give one "
@@ -162,7 +164,7 @@ def tryon_command(
     picture = load_image(person)
     targets = [*outs, *([mask_out] if mask_out else [])]
     check_targets(targets, inputs, size=picture.shape[:2], quality=quality)
-    own_mask = None if mask is None else read_mask(mask, invert=invert_mask)
+    own_mask = None if mask is None else read_mask(mask, invert=invert_mask, can_invert=True)
     people = None
     if keypoints is not None:
         found = load_people(keypoints, height=picture.shape[0], width=picture.shape[1])

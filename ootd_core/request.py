@@ -5,7 +5,6 @@ carried out. Pictures come in as they are: fitting a photograph to the networks'
 result back is done around the pipeline.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,7 @@ from .sampling import (
 
 MAX_STEPS = 1000  # of the noise schedule that the networks were trained on
 MAX_IMAGES = 1000
+MAX_GUIDANCE = 100  # as ComfyUI's samplers have it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -130,8 +130,10 @@ def check_sampling(
         raise ValueError(
             f"num_images_per_prompt is {num_images_per_prompt}, but must lie in 1 to {MAX_IMAGES}."
         )
-    if not (math.isfinite(guidance_scale) and guidance_scale >= 0):
-        raise ValueError(f"guidance_scale is {guidance_scale}, but must be a number of 0 or more.")
+    if not 0 <= guidance_scale <= MAX_GUIDANCE:
+        raise ValueError(
+            f"guidance_scale is {guidance_scale}, but must lie in 0 to {MAX_GUIDANCE}."
+        )
     guidance_bounds(guidance_start, guidance_end)
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed is {seed}, but must lie in 0 to 2**64 - 1.")

@@ -13,6 +13,7 @@ from PIL import Image
 from ootd_core.categories import Category, Variant, as_category, check_category
 from ootd_core.images.files import read_mask
 from ootd_core.images.fitting import size_of
+from ootd_core.images.mask_pictures import picture_mask
 from ootd_core.masks.limbs import JOINTS
 from ootd_core.masks.morphology import SoftMask
 from openpose import Person
@@ -52,11 +53,11 @@ def outfit_of(
 
 
 def mask_array(mask: AnyImage | None) -> NDArray[Any] | None:
-    """A mask as an array [H, W]. Raises ValueError for anything else."""
+    """A mask as an array [H, W]. Raises ValueError for anything else, as `read_mask` does."""
     if mask is None or isinstance(mask, np.ndarray):
         return mask
     if isinstance(mask, Image.Image):
-        return np.asarray(mask.convert("L"))
+        return picture_mask(mask, "The mask")
     if isinstance(mask, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         return read_mask(Path(mask))
     raise ValueError(
@@ -74,7 +75,7 @@ def garment_masks(
     """
     if masks is None:
         return [None] * len(garments)
-    if isinstance(masks, Image.Image | np.ndarray | Path | str):
+    if isinstance(masks, str | bytes) or not isinstance(masks, Sequence):
         masks = [masks]
     if len(masks) != len(garments):
         raise ValueError(
@@ -94,12 +95,23 @@ def garment_masks(
     return found
 
 
-def keypoints_of(person: Keypoints | Person) -> Keypoints:
-    """Keypoints [18, 3], checked. Raises ValueError for anything else."""
+def joints_of(people: Sequence[Keypoints | Person] | None) -> list[Keypoints] | None:
+    """Everybody's keypoints [18, 3], checked. Raises ValueError for anything else."""
+    if people is None:
+        return None
+    try:
+        everybody = list(people)
+    except TypeError:
+        everybody = [people]
+    return [_keypoints_of(person) for person in everybody]
+
+
+def _keypoints_of(person: Any) -> Keypoints:
     keypoints = person.keypoints if isinstance(person, Person) else person
     shape: object = getattr(keypoints, "shape", None)
-    if shape != (len(JOINTS), 3) or not hasattr(keypoints, "astype"):
-        found = type(keypoints).__name__ if shape is None else f"of shape {shape}"
+    kind: object = getattr(getattr(keypoints, "dtype", None), "kind", None)
+    if shape != (len(JOINTS), 3) or kind not in ("f", "i", "u"):
+        found = type(keypoints).__name__ if shape is None else f"{keypoints.dtype} of shape {shape}"
         raise ValueError(
             f"people is a list of keypoints, arrays of shape ({len(JOINTS)}, 3), one for each "
             f"person, but one of them is {found}."

@@ -167,6 +167,16 @@ class TryOnOptions:
         return counts[0] if counts else 1
 
 
+def options_of(options: TryOnOptions | None) -> TryOnOptions:
+    """The options given, or the defaults. Raises ValueError for anything else."""
+    if options is not None and not isinstance(options, TryOnOptions):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(
+            f"options is a {type(options).__name__}, but must be TryOnOptions: give single ones as "
+            "keywords, such as seed=1."
+        )
+    return options or TryOnOptions()
+
+
 WHOLE_NUMBERS = frozenset(
     {"num_inference_steps", "num_images_per_prompt", "seed", "mask_grow", "height", "person_index"}
 )

@@ -29,8 +29,8 @@ from ootd_core.checkpoints.acceleration import (
 )
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, verify
-from ootd_core.checkpoints.lora import merge_loras
-from ootd_core.checkpoints.networks import DTYPES, Networks, load_networks
+from ootd_core.checkpoints.lora import check_lora, merge_loras
+from ootd_core.checkpoints.networks import DTYPES, Networks, choose_device, load_networks
 from ootd_core.checkpoints.reading import read_json
 from ootd_core.checkpoints.verification import trained_size
 from ootd_core.images.compositing import paste_back
@@ -71,11 +71,11 @@ from .arguments import (
     AnyImage,
     GarmentOfOutfit,
     garment_masks,
-    keypoints_of,
+    joints_of,
     mask_array,
     outfit_of,
 )
-from .options import TryOnOptions
+from .options import TryOnOptions, options_of
 from .perception import PersonNetworks, SeenPerson, nearest_person
 from .preparation import (
     ChosenPerson,
@@ -164,6 +164,8 @@ class TryOn:
             raise ValueError(
                 f"pose_network is '{pose_network}', but must be one of {names}."
             ) from None
+        if not isinstance(folder, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"The model folder is {folder!r}, but must be a path.")
         if not only_masks:
             verify(locate(Path(folder), variant))
         return cls(Path(folder), variant, pose_network)
@@ -171,8 +173,12 @@ class TryOn:
     def to(
         self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
     ) -> Self:
-        """Run on another device, in another dtype. Networks that are loaded are loaded again."""
-        self.device = self.device if device is None else torch.device(device)
+        """Run on another device, in another dtype. Networks that are loaded are loaded again.
+
+        Raises ValueError for a device that this machine does not have.
+        """
+        if device is not None:
+            self.device = torch.device(choose_device(str(device)))
         self._dtype = self._dtype if dtype is None else dtype
         for cached in ("networks", "person_networks"):
             self.__dict__.pop(cached, None)
@@ -208,7 +214,8 @@ class TryOn:
         return self
 
     def load_lora(self, folder: str | Path, strength: float = 1.0) -> Self:
-        """Add a LoRA that `train` wrote. Raises FileNotFoundError or ValueError when it is read."""
+        """Add a LoRA that `train` wrote. Raises FileNotFoundError; ValueError when it is read."""
+        check_lora(Path(folder))
         self._loras.append((Path(folder), strength))
         self.__dict__.pop("networks", None)
         return self
@@ -270,7 +277,7 @@ class TryOn:
         Raises ValueError or FileNotFoundError, one sentence, for input that cannot be used. Bad
         options and categories are refused before any network is loaded.
         """
-        options = replace(options or TryOnOptions(), **settings)
+        options = replace(options_of(options), **settings)
         outfit = outfit_of(garment, category, self.variant)
         progress = RunProgress(on_step, options, len(outfit))
         dressing = self.dressing(
@@ -306,14 +313,14 @@ class TryOn:
         the first garment, and once for each picture and further garment. Raises as a call does,
         when it is first asked. The result's seconds leave out what is done outside of it.
         """
-        options = options or TryOnOptions()
+        options = options_of(options)
         outfit = outfit_of(garment, category, self.variant)
         options.check_outfit([kind for _, kind in outfit])
         original = as_image(person)
         garments = [(as_image(picture), kind) for picture, kind in outfit]
         cut_outs = garment_masks(garment_mask, [picture for picture, _ in garments])
         painted = own_mask(mask_array(mask), size_of(original))
-        joints = None if people is None else [keypoints_of(person) for person in people]
+        joints = joints_of(people)
         self._check_restore(options)
         seconds: dict[str, float] = {}
         with timed(seconds, "see the person"):
@@ -393,13 +400,13 @@ class TryOn:
         mask, fit, person and `garment_photo` count. The height is `MASK_HEIGHT` unless it is
         given. Raises as a call does.
         """
-        options = replace(options or TryOnOptions(), **settings)
+        options = replace(options_of(options), **settings)
         options = replace(options, height=options.height or MASK_HEIGHT)
         category = as_category(category)
         check_category(self.variant, category)
         options.check_outfit([category])
         original, flat = as_image(person), None if garment is None else as_image(garment)
-        joints = None if people is None else [keypoints_of(person) for person in people]
+        joints = joints_of(people)
         seconds: dict[str, float] = {}
         with timed(seconds, "see the person"):
             said: tuple[str, ...] = ()

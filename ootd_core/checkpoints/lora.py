@@ -45,6 +45,16 @@ def attention_layers(unet: Any, *, last_block: bool = True) -> dict[str, nn.Line
     return found
 
 
+def check_lora(folder: Path) -> None:
+    """Raises FileNotFoundError, one sentence, unless a LoRA's files are there."""
+    absent = [name for name in UNETS if not (folder / f"{name}.safetensors").is_file()]
+    if absent:
+        names = " and ".join(f"{name}.safetensors" for name in absent)
+        raise FileNotFoundError(
+            f"There is no {names} in {folder}: name the folder of a LoRA that 'train' wrote."
+        )
+
+
 def merge_loras(networks: Networks, folder: Path, strength: float = 1.0) -> None:
     """Add the LoRA of a folder (outfitting.safetensors, tryon.safetensors) to both UNets, for good.
 

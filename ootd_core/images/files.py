@@ -52,19 +52,21 @@ def load_image(path: Path) -> NDArray[np.uint8]:
     return np.array(opaque_srgb(open_picture(path), path))
 
 
-def read_mask(path: Path, *, invert: bool | None = None) -> NDArray[np.float32]:
+def read_mask(
+    path: Path, *, invert: bool | None = None, can_invert: bool = False
+) -> NDArray[np.float32]:
     """Reads a mask as [H, W] in [0, 1]: 1 is replaced, 0 kept.
 
     A picture is read as `picture_mask` says, a NumPy file (.npy, [H, W] beside sides of length 1)
     as `mask_levels` does. invert: what is white is kept; None also refuses what has two readings,
-    where False and True choose one.
+    where False and True choose one. can_invert: whether errors name the options for that.
 
     Raises:
         FileNotFoundError: there is no file at `path`.
         ValueError: as `load_image`, or not a mask, or ambiguous.
     """
     if path.suffix.lower() != ".npy":
-        return picture_mask(open_picture(path), path, invert=invert)
+        return picture_mask(open_picture(path), path, invert=invert, can_invert=can_invert)
     values = _load_array(path)
     sides = tuple(side for side in values.shape if side != 1)
     if len(sides) != 2:

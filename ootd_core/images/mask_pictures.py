@@ -24,13 +24,16 @@ _SAME_COLOUR = 40  # distance in RGB of what compression makes of one colour
 _DRAWN_SHARE = 0.9  # of the pixels of a mask in two colours; the others are its soft edges
 
 
-def picture_mask(image: Image.Image, path: Path, *, invert: bool | None) -> Levels:
+def picture_mask(
+    image: Image.Image, path: Path | str, *, invert: bool | None = None, can_invert: bool = False
+) -> Levels:
     """The mask that an opened picture holds: [H, W] in [0, 1], 1 is repainted.
 
     The brighter of two colours is repainted, a colour rather than black, a drawn stroke rather than
     the transparency around it; grey levels are soft. invert: the other way round. For what has two
     readings (a photograph with a transparent part, a colour on white) True and False choose one:
-    False the opaque or brighter part, True the transparent or darker one.
+    False the opaque or brighter part, True the transparent or darker one. path: what errors call
+    the picture. can_invert: whether they name the options --invert-mask and --no-invert-mask.
 
     Raises ValueError, with both readings, for what is ambiguous where `invert` is None, and for a
     picture that is no mask.
@@ -41,12 +44,14 @@ def picture_mask(image: Image.Image, path: Path, *, invert: bool | None) -> Leve
         if not alpha.any():
             raise ValueError(f"{path} is transparent everywhere: it holds no mask.")
         if alpha.min() < alpha.max():
-            return _of_layer(pixels, path, invert)
-    mask = _of_pixels(image, path, invert)
+            return _of_layer(pixels, path, invert, can_invert)
+    mask = _of_pixels(image, path, invert, can_invert)
     return 1 - mask if invert else mask
 
 
-def _of_layer(pixels: NDArray[np.uint8], path: Path, invert: bool | None) -> Levels:
+def _of_layer(
+    pixels: NDArray[np.uint8], path: Path | str, invert: bool | None, can_invert: bool
+) -> Levels:
     """The mask of a picture [H, W, 4] that is transparent in places."""
     alpha = pixels[..., 3].astype(np.float32) / np.float32(255)
     colours = _few_colours(pixels[alpha > 0.95 * alpha.max()][None, :, :3])
@@ -59,35 +64,46 @@ def _of_layer(pixels: NDArray[np.uint8], path: Path, invert: bool | None) -> Lev
         share = float((alpha < 0.5).mean())
         raise ValueError(
             f"{path} is a picture whose transparent part ({share:.0%} of it) or whose opaque part "
-            f"may be the mask: say --invert-mask where the transparent part is to be replaced "
-            "(ComfyUI's mask editor), --no-invert-mask where the opaque one is, or save the mask "
-            "in white on black."
+            "may be the mask: " + _choice("the transparent part", "the opaque part", can_invert)
         )
     else:
         mask = alpha
     return (1 - mask if invert else mask).astype(np.float32)
 
 
-def _of_pixels(image: Image.Image, path: Path, invert: bool | None) -> Levels:
+def _choice(inverted: str, straight: str, can_invert: bool) -> str:
+    """What to do about a mask with two readings."""
+    options = (
+        f"say --invert-mask where {inverted} is to be replaced, --no-invert-mask where {straight} "
+        "is, or "
+    )
+    return f"{options if can_invert else ''}save the mask in white on black."
+
+
+def _of_pixels(
+    image: Image.Image, path: Path | str, invert: bool | None, can_invert: bool
+) -> Levels:
     """The mask of an opaque picture, before it is inverted."""
     if len(image.getbands()) == 1 and image.mode != "P":
         return _levels(np.asarray(image), path)
     pixels = np.asarray(image.convert("RGB"))
     if np.ptp(pixels, axis=-1).max() > _SAME_GREY:
-        return _of_two_colours(pixels, path, invert)
+        return _of_two_colours(pixels, path, invert, can_invert)
     if image.mode == "P" and pixels.max() == pixels.min():  # a palette that was never filled
         return _levels(np.asarray(image), path)
     return _levels(pixels.max(axis=-1), path)
 
 
-def _levels(values: NDArray[np.generic], path: Path) -> Levels:
+def _levels(values: NDArray[np.generic], path: Path | str) -> Levels:
     try:
         return mask_levels(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _of_two_colours(pixels: NDArray[np.uint8], path: Path, invert: bool | None) -> Levels:
+def _of_two_colours(
+    pixels: NDArray[np.uint8], path: Path | str, invert: bool | None, can_invert: bool
+) -> Levels:
     """How far each pixel [H, W, 3] lies from the ground's colour on the way to the painted one."""
     few = _few_colours(pixels)
     pair = _two_colours(pixels) if few is None else few
@@ -107,9 +123,8 @@ def _of_two_colours(pixels: NDArray[np.uint8], path: Path, invert: bool | None) 
         clear = True
     if not clear and invert is None:
         raise ValueError(
-            f"{path} is drawn in {_name(darker)} and {_name(brighter)}, and either may be the mask:"
-            f" say --invert-mask where {_name(darker)} is to be replaced, --no-invert-mask where "
-            f"{_name(brighter)} is, or draw the mask in white on black."
+            f"{path} is drawn in {_name(darker)} and {_name(brighter)}, and either may be the "
+            "mask: " + _choice(_name(darker), _name(brighter), can_invert)
         )
     way = painted - ground
     along = (pixels.astype(np.float32) - ground.astype(np.float32)) @ way.astype(np.float32)

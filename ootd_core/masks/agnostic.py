@@ -149,6 +149,7 @@ def agnostic_mask(
             said = new.warnings
             if new.region.any():  # else the mask is that of `robust`
                 skeleton = seen
+                labels = _without_stray_neck(labels, skeleton.scale)
                 if category is Category.LOWER:
                     labels = _skirt_of_a_dress(labels, new.region)
         bare = new.bare if new else frozenset[Label]()
@@ -231,6 +232,13 @@ def _faithful(
         return np.array(image.resize((width, height), Image.Resampling.NEAREST)).astype(bool)
 
     return resized(result.mask), resized(result.kept)
+
+
+def _without_stray_neck(labels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Without crumbs of neck, such as a parser sees along the outline of a head."""
+    neck = labels == Label.NECK
+    stray = neck & ~drop_specks(neck, PIECE * scale**2)
+    return np.where(stray, np.uint8(Label.BACKGROUND), labels)
 
 
 def _robust(

@@ -162,6 +162,11 @@ def test_the_mask_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def test_the_mask_alone_is_one(refused: Refuse) -> None:
     said = refused("--only-mask", "--samples", "2")
     assert "--only-mask makes one mask of the person" in said
+    assert refused("--only-mask", "--lora", "none") == said
+
+
+def test_a_mask_that_is_not_given_cannot_be_inverted(refused: Refuse) -> None:
+    assert "--invert-mask says how --mask is read" in refused("--invert-mask")
 
 
 def test_a_worn_garment_is_cut_out_and_the_original_restored(

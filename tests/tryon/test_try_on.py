@@ -251,6 +251,17 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
         TryOn.from_pretrained(variant="xl")
 
 
+def test_what_cannot_be_used_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="The model folder is 5, but must be a path"):
+        TryOn.from_pretrained(5)  # pyright: ignore[reportArgumentType]
+    model = TryOn.from_pretrained()
+    for device in ("banana", "meta"):
+        with pytest.raises(ValueError, match=f"The device '{device}' cannot be used here"):
+            model.to(device)
+    with pytest.raises(FileNotFoundError, match=r"no outfitting.safetensors and tryon.safetensors"):
+        model.load_lora(tmp_path)
+
+
 def test_another_dtype_loads_the_networks_anew() -> None:
     model = TryOn.from_pretrained()
     assert model.networks.dtype is torch.float32

@@ -108,7 +108,9 @@ def test_two_readings_are_named_and_can_be_chosen(name: str, tmp_path: Path) -> 
     with pytest.raises(ValueError, match=said) as caught:
         read(image, tmp_path / "a.png")
     text = str(caught.value)
-    assert "--invert-mask" in text and "--no-invert-mask" in text and text.endswith(".")
+    assert "-invert-mask" not in text and text.endswith("save the mask in white on black.")
+    with pytest.raises(ValueError, match=r"say --invert-mask .*, --no-invert-mask where .* is"):
+        read_mask(tmp_path / "a.png", can_invert=True)
     assert np.array_equal(read_mask(tmp_path / "a.png", invert=False), plain)
     assert np.array_equal(read_mask(tmp_path / "a.png", invert=True), ~plain)
 

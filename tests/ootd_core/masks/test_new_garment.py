@@ -227,3 +227,10 @@ def test_a_joint_seen_where_nobody_is_draws_no_limb() -> None:
     as_robust = make(category=UPPER, points=astray)
     robust = make(category=UPPER, points=astray, mode=MaskMode.ROBUST)
     assert as_robust.missing == () and np.array_equal(as_robust.mask, robust.mask)
+
+
+def test_crumbs_of_neck_around_a_head_are_no_neck() -> None:
+    labels = label_map()
+    labels[26:29, 180:204] = Label.NECK  # an outline of the head as a parser may see it
+    mask = make(labels, category=UPPER, garment=FLAT[UPPER]).mask
+    assert not mask[:60].any() and at(mask, (192, 112))

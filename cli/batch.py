@@ -186,7 +186,7 @@ def batch_command(
     given = locals()  # by parameter, as `batch check` has them, too
     if context.invoked_subcommand is not None:
         return
-    if out is None:
+    if not out:
         raise ValueError("Say where the results go: --out FOLDER.")
     # Workers of a cluster that is there already have a current folder of their own.
     out, model = absolute(out), model.absolute()
@@ -301,8 +301,7 @@ def _run(plan: Plan, engine: Engine, results: Results, *, quiet: bool, json_line
             if json_lines:
                 samples = finished.task.row.options.num_images_per_prompt
                 line = line_of(finished, results.files(finished.task.key, samples))
-                said = json.dumps(line, ensure_ascii=False)
-                print(said, file=standard_output, flush=True)
+                print(json.dumps(line), file=standard_output, flush=True)
             if finished.state is RowState.FAILED:
                 failed = summary.failed
             bar.to(max(len(plan.kept), summary.rows), note=f"{failed} failed" if failed else "")

@@ -7,8 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from catalogue.ledger import FAILURES
+from catalogue.ledger import FOLDER as LEDGER
 from catalogue.manifest import Manifest, Pairing, pair_folders, read_manifest
+from catalogue.report import FOLDER as REPORT
 from catalogue.results import Results
+from catalogue.storage import is_within, join
 from cli.batch_servers import OPTIONS
 from ootd_core.categories import Category
 from ootd_core.masks.new_garment import MaskLength, MaskSleeves
@@ -54,8 +58,10 @@ def options_of(given: Mapping[str, Any]) -> TryOnOptions:
 def manifest_of(given: Mapping[str, Any], options: TryOnOptions) -> Manifest:
     """The rows of a manifest or of two folders. given: as for `options_of`.
 
-    Raises as `read_manifest` and `pair_folders`, or ValueError where neither or both are named.
+    Raises as `read_manifest` and `pair_folders`, or ValueError where neither or both are named,
+    or where the results would come among them.
     """
+    _check_apart(given)
     manifest, variant = given["manifest"], given["variant"]
     names = ("persons", "garments", "category")
     folders = {f"--{name}": given[name] for name in names if given[name] is not None}
@@ -69,3 +75,28 @@ def manifest_of(given: Mapping[str, Any], options: TryOnOptions) -> Manifest:
     raise ValueError(
         "Name the pictures: --manifest FILE, or --persons FOLDER --garments FOLDER --category NAME."
     )
+
+
+def _check_apart(given: Mapping[str, Any]) -> None:
+    """Raise ValueError where a second run would read what the first one wrote."""
+    out = given["out"]
+    if not out:
+        return
+    for name in ("persons", "garments"):
+        folder = given[name]
+        if folder and is_within(out, folder):
+            raise ValueError(
+                f"--out {out} lies in --{name} {folder}, so that the next run would take results "
+                f"for {name}: choose a folder outside it."
+            )
+        own = [join(out, each) for each in ("results", "masks", REPORT)]
+        if folder and any(is_within(folder, each) for each in own):
+            raise ValueError(
+                f"--{name} {folder} lies among the results in --out {out}, so that the next run "
+                f"would take those for {name}: choose another --out."
+            )
+    manifest = given["manifest"]
+    if manifest and any(is_within(manifest, join(out, each)) for each in (FAILURES, LEDGER)):
+        raise ValueError(
+            f"{manifest} lies where the batch writes its own records: move the manifest elsewhere."
+        )

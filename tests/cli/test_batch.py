@@ -32,6 +32,9 @@ from tests.cli.test_tryon import run
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--steps", "1", "--height", "64", "--device", "cpu", "--feather", "0")
+FOLDERS = (
+    "--persons", "{in}/persons", "--garments", "{in}/garments", "--category", "dress",
+)  # fmt: skip
 
 
 def batch(monkeypatch: pytest.MonkeyPatch, manifest: Path, out: Path | str, *more: str) -> int:
@@ -61,7 +64,7 @@ def test_a_catalogue_is_dressed_and_then_there(
     assert json.loads(failure)["name"] == "p1g0"
     person.write_bytes(good)
     assert batch(monkeypatch, manifest, out, "--only-failures") == 0
-    assert "1 rows done, 0 there before, 0 failed." in capsys.readouterr().err
+    assert "1 row done, 0 there before, 0 failed." in capsys.readouterr().err
     assert batch(monkeypatch, manifest, out, "--quiet") == 0
     said = capsys.readouterr()
     assert said.out == said.err == ""
@@ -98,13 +101,36 @@ def test_rows_are_known_again_whatever_folder_the_command_is_given_in(
     more = ("--only-failures", "--cache", "cache")
     assert batch(monkeypatch, Path("in/manifest.jsonl"), "out", *more) == 0
     said = capsys.readouterr().err
-    assert "1 rows done, 0 there before, 0 failed." in said
+    assert "1 row done, 0 there before, 0 failed." in said
     assert len({line["id"] for line in read_ledger(str(out))}) == 2
     assert {each.out for each in settings} == {str(out)}, "a worker has another current folder"
     assert [each.cache for each in settings] == [out / "cache", tmp_path / "cache"]
     monkeypatch.chdir(out)
     assert run(monkeypatch, "batch", "report", "--out", ".") == 0
     assert capsys.readouterr().out.startswith("2 rows, 7 new thumbnails: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text there")
+def test_a_file_whose_name_is_no_utf_8_is_dressed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, out = small_catalogue(tmp_path / "in", 2, 1), tmp_path / "out"
+    good, missing = (json.loads(line) for line in manifest.read_text("utf-8").splitlines())
+    odd = str(tmp_path / "in/persons/a\udce9.png")
+    Path(good["person"]).rename(odd)
+    write_manifest(
+        manifest,
+        [good | {"person": odd, "name": "a\udce9"}, missing | {"person": f"{odd}.png"}],
+    )
+    assert batch(monkeypatch, manifest, out, "--json-lines") == 1
+    states = [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(states) == ["done", "failed"]
+    assert batch(monkeypatch, manifest, out) == 1
+    assert "0 rows done, 1 there before, 1 failed." in capsys.readouterr().err
+    assert run(monkeypatch, "batch", "report", "--out", out) == 0
+    assert capsys.readouterr().out.startswith("2 rows, 4 new thumbnails, 1 pictures cannot")
+    assert run(monkeypatch, "batch", "check", "--manifest", manifest, "--no-estimate") == 1
+    assert r"a\udce9.png.png" in capsys.readouterr().out
 
 
 def test_shards_do_it_together(
@@ -139,7 +165,7 @@ def test_a_store_holds_everything(
         text = text.replace(str(path), name)
     store.pipe_file("/shop/manifest.jsonl", text.encode())
     address, out = "memory://shop/manifest.jsonl", "memory://shop/out"
-    for expected in ("1 rows done, 0 there before", "0 rows done, 1 there before"):
+    for expected in ("1 row done, 0 there before", "0 rows done, 1 there before"):
         code = run(monkeypatch, "batch", "--manifest", address, "--out", out, *QUICK)
         assert code == 0
         assert expected in capsys.readouterr().err
@@ -178,6 +204,18 @@ def test_a_store_holds_everything(
             "{in}",
         ),
         (("--manifest", "{in}/bad.jsonl", "--out", "{out}"), "Row 1: category is 'hat'"),
+        (("--manifest", "{in}/manifest.jsonl", "--out", ""), "Say where the results go: --out"),
+        (
+            (*FOLDERS, "--out", "{in}/persons/new"),
+            "--out {in}/persons/new lies in --persons {in}/persons, so that the next run would",
+        ),
+        ((*FOLDERS, "--out", "{in}/garments"), "{in}/garments lies in --garments {in}/garments"),
+        (
+            ("--persons", "{out}/results/ab", *FOLDERS[2:], "--out", "{out}"),
+            "--persons {out}/results/ab lies among the results in --out {out}",
+        ),
+        (("--manifest", "{out}/failures.jsonl", "--out", "{out}"), "move the manifest elsewhere"),
+        (("--manifest", "{out}/ledger/a.csv", "--out", "{out}"), "move the manifest elsewhere"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
 )

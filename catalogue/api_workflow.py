@@ -7,14 +7,13 @@ neither a row nor the command line names stays as the workflow has it.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from catalogue.manifest import Manifest, ManifestRow, RowFault
 from ootd_core.requirements import ROOT
@@ -163,7 +162,9 @@ class ApiWorkflow:
         files: names on the server of its pictures (person, garment, mask), and the text of its
         keypoints. pictures_only: without other values.
         """
-        graph = copy.deepcopy(self.graph)
+        graph: Graph = {
+            key: node | {"inputs": dict(node["inputs"])} for key, node in self.graph.items()
+        }
         own = self.own_options()
         values: dict[str, object] = {**files, "name": row.name, "category": row.garments[0][1]}
         values |= {
@@ -235,7 +236,7 @@ def _graph(name: str) -> Graph:
         raise FileNotFoundError(
             f"There is no workflow {name}: name a file in API format, or one of {there}."
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON ({error}).") from None
     if isinstance(content, dict) and "nodes" in content and "links" in content:
         raise ValueError(
@@ -258,7 +259,8 @@ def _is_node(value: object) -> bool:
 
 
 def _title(node: Mapping[str, Any]) -> str:
-    return str(node.get("_meta", {}).get("title", ""))
+    meta = node.get("_meta")
+    return str(cast("dict[str, Any]", meta).get("title", "")) if isinstance(meta, dict) else ""
 
 
 def _node(name: str, graph: Graph, wanted: str, option: str) -> str:
@@ -331,8 +333,13 @@ def _found(graph: Graph) -> Iterator[tuple[str, list[Place]]]:
             yield name, places
 
 
-def _is_link(value: object) -> bool:
-    return isinstance(value, list) and len(cast("list[object]", value)) == 2
+def _is_link(value: object) -> TypeGuard[tuple[str, int]]:
+    """Whether an input is [node, output]; other lists of two, such as points, are values."""
+    match value:
+        case [str(), int()]:
+            return True
+        case _:
+            return False
 
 
 def _sources(graph: Graph, inputs: Mapping[str, str]) -> list[Place]:

@@ -166,6 +166,7 @@ def test_the_output_has_to_be_one(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ('{"nodes": [], "links": []}', r"as ComfyUI's editor saves it: take File > Export \(API\)"),
         ("[]", "is no workflow in API format"),
         ('{"1": {"class_type": "A"}}', "is no workflow in API format"),
@@ -178,6 +179,27 @@ def test_what_is_no_workflow(tmp_path: Path, content: str, sentence: str) -> Non
         read_workflow(str(path))
     with pytest.raises(FileNotFoundError, match=r"no workflow none: name a file .* of dress"):
         read_workflow("none")
+
+
+def test_what_other_nodes_hold_is_theirs(tmp_path: Path) -> None:
+    """Titles that are none, and lists of two that are no links, before what loads a picture."""
+    nodes: dict[str, Any] = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}, "_meta": None},
+        "2": {"class_type": "Points", "_meta": "x",
+              "inputs": {"pts": [[1, 2], [3, 4]], "two": [1, 0], "image": ["1", 0]}},
+        "3": {"class_type": "OOTD_FitPerson", "_meta": {"title": None},
+              "inputs": {"image": ["2", 0]}},
+    }  # fmt: skip
+    workflow = read_workflow(str(foreign(tmp_path, **nodes)), ["garment=13.image"])
+    assert [str(place) for place in workflow.places["person"]] == ["1.image"]
+    deep: Any = []
+    for _ in range(500):
+        deep = [deep]
+    nodes["2"]["inputs"]["deep"] = deep
+    workflow = read_workflow(str(foreign(tmp_path, **nodes)), ["garment=13.image"])
+    graph = workflow.filled(row_with(), FILES)
+    assert graph["1"]["inputs"]["image"] == "x/person.png"
+    assert workflow.graph["1"]["inputs"]["image"] == "a.png"
 
 
 def faults(workflow: ApiWorkflow, *rows: ManifestRow) -> list[str]:

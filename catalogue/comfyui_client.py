@@ -185,8 +185,11 @@ class ComfyUIClient:
         """See whether a ComfyUI answers, and which. Raises ServerAwayError or ServerUnfitError."""
         stats = await self._json("GET", "/system_stats")
         await self.queue()
-        version = str(stats.get("system", {}).get("comfyui_version", ""))
-        self.version = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        system = stats.get("system", {})
+        if not isinstance(system, dict):
+            raise self._strange("/system_stats")
+        version = str(cast("Json", system).get("comfyui_version", ""))
+        self.version = tuple(int(part) for part in re.findall(r"\d{1,9}", version)[:3])
 
     async def lacks(self, classes: Sequence[str]) -> list[str]:
         """Those classes of nodes that the server does not have."""
@@ -222,10 +225,12 @@ class ComfyUIClient:
             return {"prompt_id": prompt_id} if known is not None else None
 
         answer = await self._json("POST", "/prompt", body=body, unless=is_there)
-        known = str(answer.get("prompt_id", prompt_id))
+        known = answer.get("prompt_id", prompt_id)
+        if not isinstance(known, str):
+            raise self._strange("/prompt")
         if answer.get("node_errors"):
             await self.withdraw([known])
-            raise PromptRejectedError({}, answer["node_errors"])
+            raise _rejected(answer)
         return known
 
     async def queue(self) -> QueuedPrompts:
@@ -255,8 +260,14 @@ class ComfyUIClient:
         return queue if prompt_id in queue else await self.history(prompt_id)
 
     async def history(self, prompt_id: str) -> Json | None:
-        """What became of a prompt; None while it has not finished, or is not known."""
-        return (await self._json("GET", f"/history/{prompt_id}")).get(prompt_id)
+        """What became of a prompt; None while it has not finished, or is not known.
+
+        Raises ServerStuckError for what is no entry of ComfyUI's history.
+        """
+        entry = (await self._json("GET", f"/history/{prompt_id}")).get(prompt_id)
+        if entry is not None and not _is_of_history(entry):
+            raise ServerStuckError(str(self._strange("/history")))
+        return entry
 
     async def view(self, image: Mapping[str, str]) -> bytes:
         """The file of a picture that a node names. Raises RefusedError where it is not there."""
@@ -305,22 +316,15 @@ class ComfyUIClient:
             if message.type == aiohttp.WSMsgType.BINARY:
                 yield message.data
             elif message.type == aiohttp.WSMsgType.TEXT:
-                try:
-                    content = json.loads(message.data)
-                except ValueError:
-                    continue
-                if isinstance(content, dict):
-                    yield cast("Json", content)
+                content = _object_in(message.data)
+                if content is not None:
+                    yield content
 
     async def _json(self, method: str, path: str, **request: Any) -> Json:
-        body = await self._ask(method, path, **request)
-        try:
-            content: object = json.loads(body)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
+        content = _object_in(await self._ask(method, path, **request))
+        if content is None:
             raise self._strange(path)
-        return cast("Json", content)
+        return content
 
     def _strange(self, path: str) -> Exception:
         """What has been a ComfyUI once is one again when whatever stands in its place is gone."""
@@ -394,18 +398,43 @@ class ComfyUIClient:
                 f"{HEADERS}, or as user:password@ in the address."
             )
         if path == "/prompt" and status == 400:
-            raise _rejected(content)
-        if status in (413, 415, 422) or (path == "/view" and status < 500):
+            raise _rejected(_object_in(content) or {})
+        is_refusal = path in ("/prompt", "/upload/image") and status in (413, 415, 422)
+        if is_refusal or (path == "/view" and status < 500):
             raise RefusedError(f"{self.name} answers {status} to {path}.")
         raise ServerAwayError(f"{self.name} answers {status} to {path}.")
 
 
-def _rejected(content: bytes) -> PromptRejectedError:
+def _object_in(content: str | bytes) -> Json | None:
+    """The JSON object that a server sent; None for anything else."""
     try:
-        said = json.loads(content)
-        return PromptRejectedError(said.get("error") or {}, said.get("node_errors") or {})
-    except (ValueError, AttributeError):
-        return PromptRejectedError({"message": "it answers 400 to /prompt"}, {})
+        found: object = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Json", found) if isinstance(found, dict) else None
+
+
+def _is_of_history(entry: Any) -> bool:
+    """Whether it has the form of an entry of ComfyUI's history, but for what nodes put out."""
+    try:
+        messages = dict[str, Any]((entry.get("status") or {}).get("messages") or ())
+        outputs = entry.get("outputs") or {}
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return all(isinstance(each, dict) for each in (outputs, *messages.values()))
+
+
+def _rejected(said: Json) -> PromptRejectedError:
+    """Why a prompt was rejected, where that has ComfyUI's form."""
+    error, nodes = said.get("error") or {}, said.get("node_errors") or {}
+    try:
+        errors = [each for node in nodes.values() for each in node.get("errors") or ()]
+        inner = [error, *errors, *(each.get("extra_info") or {} for each in errors)]
+    except (AttributeError, TypeError):
+        inner = [None]
+    if not all(isinstance(each, dict) for each in inner):
+        return PromptRejectedError({"message": "it does not say why as a ComfyUI does"}, {})
+    return PromptRejectedError(error, nodes)
 
 
 def proxy_for(address: str) -> str | None:

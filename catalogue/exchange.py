@@ -26,6 +26,8 @@ FULL = ("no space left", "not enough space", "disk quota exceeded", "errno 28", 
 
 DEVICE_LOST = ("cuda error", "hip error")
 """After it every prompt fails, until ComfyUI is started again."""
+LONGEST = 1e12
+"""Milliseconds beyond which what a server says of its work is none."""
 
 
 class PromptTrouble(Enum):
@@ -98,11 +100,13 @@ def _png(image: Image.Image) -> bytes:
 
 
 def picture_from(content: bytes) -> Image.Image:
-    """A picture that a server sent, decoded whole. Raises ValueError, OSError or SyntaxError (of
-    Pillow) for what is none."""
-    with Image.open(io.BytesIO(content), formats=sorted(set(FORMATS.values()))) as image:
-        image.load()
-        return Image.fromarray(as_image(image.copy()))
+    """A picture that a server sent, decoded whole. Raises ValueError for what is none."""
+    try:
+        with Image.open(io.BytesIO(content), formats=sorted(set(FORMATS.values()))) as image:
+            image.load()
+            return Image.fromarray(as_image(image.copy()))
+    except Exception as error:  # Pillow has many for what is torn or far too large
+        raise ValueError(f"What a server sent is no picture ({error}).") from error
 
 
 def failure_of(entry: Json) -> PromptFailure | None:
@@ -133,7 +137,20 @@ def seconds_of(entry: Json) -> float | None:
     end = messages.get("execution_success", {}).get("timestamp")
     if not isinstance(start, int | float) or not isinstance(end, int | float):
         return None
-    return (end - start) / 1000
+    lasted = end - start
+    return lasted / 1000 if 0 <= lasted < LONGEST else None  # a clock may be set meanwhile
+
+
+def images_of(entry: Json, node: str) -> list[dict[str, Any]] | None:
+    """What names the pictures that a node put out, from its prompt's entry in the history; None
+    if that is of another form than ComfyUI's."""
+    try:
+        said: Any = (entry.get("outputs") or {}).get(node, {}).get("images") or ()
+        images: list[dict[str, Any]] = list(said)
+        is_known = all(isinstance(text, str) for image in images for text in image.values())
+    except (AttributeError, TypeError):
+        return None
+    return images if is_known else None
 
 
 def sense_of(rejected: PromptRejectedError, workflow: ApiWorkflow) -> RejectionSense:
@@ -147,9 +164,10 @@ def sense_of(rejected: PromptRejectedError, workflow: ApiWorkflow) -> RejectionS
         by_row = by_row and bool(inputs)
         errors: Sequence[Mapping[str, Any]] = said.get("errors") or ({},)
         for error in errors:
-            known = (error.get("extra_info") or {}).get("input_name")
-            is_certain = is_certain and known in inputs and error.get("type") not in NODE_LEVEL
-            by_row = by_row and (known in inputs or error.get("type") in NODE_LEVEL)
+            known = str((error.get("extra_info") or {}).get("input_name"))
+            kind = str(error.get("type"))
+            is_certain = is_certain and known in inputs and kind not in NODE_LEVEL
+            by_row = by_row and (known in inputs or kind in NODE_LEVEL)
             parts = [error.get("message"), error.get("details")]
             text = ": ".join(filter(None, map(_one_line, parts)))
             sentences.append(f"node {node} ({said.get('class_type')}): {text}")

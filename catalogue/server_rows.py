@@ -29,6 +29,7 @@ from catalogue.exchange import (
     PromptTrouble,
     content_at,
     failure_of,
+    images_of,
     picture_from,
     picture_to_send,
     seconds_of,
@@ -336,8 +337,12 @@ class ServerRows:
 
     async def _pictures(self, server: ServerState, task: RowTask, entry: Json) -> list[Image.Image]:
         """The pictures of a prompt, decoded whole."""
-        outputs: Mapping[str, Json] = entry.get("outputs") or {}
-        found = outputs.get(self._workflow.output, {}).get("images") or []
+        found = images_of(entry, self._workflow.output)
+        if found is None:
+            raise FailedHereError(
+                f"{server.name} gives no pictures that it can be asked for at node "
+                f"{self._workflow.output} of {self._workflow.name}: name another one with --output."
+            )
         wanted = task.row.options.num_images_per_prompt
         if len(found) != wanted:
             raise RowError(
@@ -351,7 +356,7 @@ class ServerRows:
                 pictures.append(await asyncio.to_thread(picture_from, content))
             except ServerAwayError as error:  # what it shows of other prompts says nothing
                 raise ServerStuckError(str(error)) from error
-            except (RefusedError, ValueError, OSError, SyntaxError):
+            except (RefusedError, ValueError):
                 # The file is gone or torn. ComfyUI would name it again, for it remembers results.
                 await server.client.free()
                 self._lose(server, task)

@@ -91,8 +91,8 @@ def hear(server: ServerState, message: Json | bytes) -> None:
         for prompt in server.prompts.values():
             prompt.seen = now if prompt.began else prompt.seen
         return
-    kind, said = message.get("type"), message.get("data")
-    prompt = server.prompts.get(said.get("prompt_id", "")) if isinstance(said, dict) else None
+    kind, said = str(message.get("type")), message.get("data")
+    prompt = server.prompts.get(str(said.get("prompt_id"))) if isinstance(said, dict) else None
     if prompt is None or said is None:
         return
     prompt.seen, prompt.began = now, True

@@ -34,6 +34,7 @@ class StubServer:
 
     Switches:
         seconds: of a sampling, in `steps` steps that are told of.
+        garbage: what paths answer instead of what they should; ID stands for what was asked for.
         statuses, drops: paths that answer so, or not at all, so many times; delays: seconds.
         hangs: prompts begin and nothing more is heard of them.
         forgets: prompts are taken and never seen again.
@@ -48,6 +49,7 @@ class StubServer:
 
     def __init__(self) -> None:
         self.seconds, self.steps = 0.02, 2
+        self.garbage: dict[str, str] = {}
         self.statuses: dict[str, list[int]] = {}
         self.drops: Counter[str] = Counter()
         self.delays: dict[str, float] = {}
@@ -180,6 +182,9 @@ class StubServer:
             return web.Response()
         if self.statuses.get(path):
             return web.Response(status=self.statuses[path].pop(), text="broken")
+        if path in self.garbage:
+            text = self.garbage[path].replace("ID", request.path.rsplit("/", 1)[-1])
+            return web.Response(text=text)
         return await handler(request)
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:

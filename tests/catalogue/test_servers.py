@@ -28,7 +28,7 @@ from PIL import Image
 
 from catalogue import comfyui_client, servers
 from catalogue.api_workflow import ApiWorkflow, read_workflow
-from catalogue.comfyui_client import HEADERS, proxy_for, read_addresses, read_headers
+from catalogue.comfyui_client import HEADERS, ComfyUIClient, proxy_for, read_addresses, read_headers
 from catalogue.engine import Finished, WorkerSettings
 from catalogue.exchange import seconds_of
 from catalogue.ledger import read_ledger
@@ -36,7 +36,7 @@ from catalogue.manifest import ManifestRow, read_manifest
 from catalogue.plan import Plan, make_plan
 from catalogue.results import Results
 from catalogue.run import Summary, run_plan
-from catalogue.server_state import ServerSettings
+from catalogue.server_state import ServerSettings, ServerState, WatchedPrompt, hear
 from catalogue.servers import ServersEngine
 from ootd_core.categories import Variant
 from ootd_core.images.files import load_image
@@ -516,6 +516,73 @@ def test_a_server_is_asked_whether_the_row_or_the_workflow_is_at_fault(
         assert len(stub.done) == 2, "what it was asked with was taken back"
     (failed,) = [line for line in catalogue.lines() if line["state"] == "failed"]
     assert "category is 'dress'." in failed["error"]
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/system_stats", '{"system": null}'),
+        ("/system_stats", DEEP),
+        ("/queue", '{"queue_running": [5], "queue_pending": []}'),
+        ("/prompt", '{"prompt_id": 5}'),
+        ("/prompt", '{"node_errors": {"2": 5}}'),
+        ("/prompt", '{"node_errors": {"2": {"errors": [{"extra_info": {"input_name": []}}]}}}'),
+        ("/history", '{"ID": 5}'),
+        ("/history", '{"ID": {"status": "success"}}'),
+        ("/history", '{"ID": {"status": {"status_str": "error", "messages": [5]}}}'),
+        ("/history", '{"ID": {"outputs": [5]}}'),
+        ("/history", DEEP),
+        ("/upload", '{"name": 5}'),
+    ],
+    ids=lambda text: text[:60],
+)
+def test_a_server_that_answers_otherwise_than_a_comfyui_is_given_up(
+    catalogue: Catalogue, path: str, answer: str
+) -> None:
+    """In one sentence, whichever field it is; the rows are done by another one."""
+    with stub_servers(2) as (strange, good):
+        strange.garbage[path] = answer
+        with pytest.raises(OSError, match=r"No server is left to go on with\. http"):
+            catalogue.run([strange], absence=0.3)
+        assert catalogue.run([strange, good], absence=0.3).done == 12
+        assert len(good.done) == 12
+
+
+@pytest.mark.parametrize("images", [5, "x", [5], [{"filename": None}], {"filename": "x"}])
+def test_a_node_that_puts_out_no_pictures_fails_its_rows(
+    catalogue: Catalogue, images: object
+) -> None:
+    with stub_servers(1) as (stub,):
+        stub.garbage["/history"] = json.dumps({"ID": {"outputs": {"3": {"images": images}}}})
+        assert catalogue.run([stub], rows=catalogue.rows()[:1]).failed == 1
+    (line,) = catalogue.lines()
+    assert "gives no pictures that it can be asked for at node 3 of quick_start" in line["error"]
+
+
+def test_refusals_of_what_is_no_rows_are_the_servers(catalogue: Catalogue) -> None:
+    with stub_servers(1) as (stub,):
+        stub.statuses["/system_stats"] = [422] * 9
+        assert catalogue.run([stub]).done == 12
+
+
+@pytest.mark.parametrize("end", [10**400, float("inf"), float("nan"), -1, "x"])
+def test_seconds_that_cannot_be_are_none(end: object) -> None:
+    messages = [["execution_start", {"timestamp": 0}], ["execution_success", {"timestamp": end}]]
+    assert seconds_of({"status": {"messages": messages}}) is None
+
+
+@pytest.mark.parametrize("data", [5, None, [], {"prompt_id": []}, {"prompt_id": {}}])
+def test_messages_of_another_form_say_nothing(data: object) -> None:
+    (address,) = read_addresses("http://a", {})
+    server = ServerState(client=ComfyUIClient(address, "me"))
+    server.prompts["p"] = prompt = WatchedPrompt(id="p", seen=0.0)
+    hear(server, {"type": [], "data": data})
+    assert prompt.seen == 0.0
+    hear(server, {"type": [], "data": {"prompt_id": "p", "node": 1}})
+    assert prompt.seen > 0 and not prompt.woken.is_set()
 
 
 def test_rows_that_all_fail_end_the_run_soon(catalogue: Catalogue) -> None:

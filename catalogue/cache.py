@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 Entry = dict[str, Tensor]
 LARGEST_SHARE = 4
 """What takes more than this part of a bound is not kept within it."""
+READ_ERRORS = SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError
+"""Of a file that is torn, or whose tensors are not those of its kind."""
 LOOKED_AT = 16
 """The folder is looked through again when this part of the bound was written since."""
 
@@ -49,17 +51,26 @@ class Cache:
         self._bytes = 0
         self._written = disk  # so that the folder is looked through at the first writing
 
-    def once(self, kind: str, key: str, make: Callable[[], Entry]) -> Entry:
-        """The entry of a key, made if it is nowhere; on the CPU, and not to be changed."""
+    def once(
+        self,
+        kind: str,
+        key: str,
+        make: Callable[[], Entry],
+        read: Callable[[Entry], object] = len,
+    ) -> Entry:
+        """The entry of a key, made if it is nowhere; on the CPU, and not to be changed.
+
+        read: takes out of an entry all that is used of it; a file with which it fails is damaged.
+        """
         found = self._entries.get((kind, key))
         if found is not None:
             self._entries.move_to_end((kind, key))
             return found
-        entry = self._read(kind, key)
+        entry = self._read(kind, key, read)
         if entry is None:
             with self._alone(kind, key):
                 # Another worker may have made it in the meantime.
-                entry = self._read(kind, key)
+                entry = self._read(kind, key, read)
                 if entry is None:
                     entry = {
                         name: value.detach().to("cpu", copy=True).contiguous()
@@ -83,14 +94,16 @@ class Cache:
     def _path(self, kind: str, key: str) -> Path | None:
         return None if self.folder is None else self.folder / kind / f"{key}.safetensors"
 
-    def _read(self, kind: str, key: str) -> Entry | None:
+    def _read(self, kind: str, key: str, read: Callable[[Entry], object]) -> Entry | None:
         path = self._path(kind, key)
         if path is None or not path.is_file():
             return None
         try:
             entry = load_file(path)
-        except (SafetensorError, OSError) as error:
-            logger.warning("%s is damaged (%s) and is made again.", path, error)
+            read(entry)
+        except READ_ERRORS as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            logger.warning("%s is damaged (%s) and is made again.", path, reason)
             return None
         with suppress(OSError):
             os.utime(path)

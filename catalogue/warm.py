@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from catalogue.cache import Cache, key_of
+from catalogue.cache import Cache, Entry, key_of
 from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.latents import binary_mask
@@ -57,19 +57,21 @@ class WarmPersonNetworks(PersonNetworks):
     def labels(self, person: NDArray[np.uint8]) -> LabelMap:
         """As that of PersonNetworks."""
 
-        def see() -> dict[str, Tensor]:
+        def see() -> Entry:
             seen = super(WarmPersonNetworks, self).labels(person)
             return {"labels": torch.from_numpy(np.array(seen))}
 
-        entry = self._cache.once("labels", key_of(self._stamp, person), see)
-        return entry["labels"].numpy()
+        def read(entry: Entry) -> LabelMap:
+            return entry["labels"].numpy()
+
+        return read(self._cache.once("labels", key_of(self._stamp, person), see, read))
 
     def see(self, person: NDArray[np.uint8]) -> list[SeenPerson]:
         """As that of PersonNetworks."""
 
-        def look() -> dict[str, Tensor]:
+        def look() -> Entry:
             found = super(WarmPersonNetworks, self).see(person)
-            entry: dict[str, Tensor] = {"people": torch.tensor(len(found))}
+            entry: Entry = {"people": torch.tensor(len(found))}
             for number, each in enumerate(found):
                 for name in SEEN:
                     value = getattr(each, name)
@@ -77,12 +79,16 @@ class WarmPersonNetworks(PersonNetworks):
                         entry[f"{name} {number}"] = torch.from_numpy(np.array(value))
             return entry
 
-        entry = self._cache.once("people", key_of(self._stamp, person), look)
-        arrays = {name: value.numpy() for name, value in entry.items()}
-        return [
-            SeenPerson(**{name: arrays.get(f"{name} {number}") for name in SEEN})  # pyright: ignore[reportArgumentType]
-            for number in range(int(arrays["people"]))
-        ]
+        def read(entry: Entry) -> list[SeenPerson]:
+            arrays = {name: value.numpy() for name, value in entry.items()}
+            people: list[SeenPerson] = []
+            for number in range(int(arrays["people"])):
+                own = {name: arrays.get(f"{name} {number}") for name in SEEN}
+                own["keypoints"] = arrays[f"keypoints {number}"]
+                people.append(SeenPerson(**own))  # pyright: ignore[reportArgumentType]
+            return people
+
+        return read(self._cache.once("people", key_of(self._stamp, person), look, read))
 
 
 class WarmTryOn(TryOn):
@@ -111,7 +117,7 @@ class WarmTryOn(TryOn):
         category: Category,
         options: TryOnOptions,
     ) -> AgnosticMask:
-        def draw() -> dict[str, Tensor]:
+        def draw() -> Entry:
             drawn = super(WarmTryOn, self)._mask(label_map, subject, garment, category, options)
             said = json.dumps([drawn.missing, drawn.warnings]).encode()
             return {
@@ -119,6 +125,15 @@ class WarmTryOn(TryOn):
                 "new_garment": torch.from_numpy(drawn.new_garment.copy()),
                 "said": torch.tensor(list(said), dtype=torch.uint8),
             }
+
+        def read(entry: Entry) -> AgnosticMask:
+            missing, warnings = map(tuple, json.loads(entry["said"].numpy().tobytes()))
+            return AgnosticMask(
+                mask=entry["mask"].numpy(),
+                new_garment=entry["new_garment"].numpy(),
+                missing=missing,
+                warnings=warnings,
+            )
 
         looks_at_garment = options.mask_mode is MaskMode.AUTO
         drawn_from = (
@@ -132,14 +147,7 @@ class WarmTryOn(TryOn):
             options.mask_sleeves,
             options.mask_grow,
         )
-        entry = self.cache.once("mask", key_of(MASK_RECIPE, drawn_from), draw)
-        missing, warnings = map(tuple, json.loads(entry["said"].numpy().tobytes()))
-        return AgnosticMask(
-            mask=entry["mask"].numpy(),
-            new_garment=entry["new_garment"].numpy(),
-            missing=missing,
-            warnings=warnings,
-        )
+        return read(self.cache.once("mask", key_of(MASK_RECIPE, drawn_from), draw, read))
 
 
 class WarmPipeline(TryOnPipeline):
@@ -166,11 +174,14 @@ class WarmPipeline(TryOnPipeline):
         guided = is_guided(request.guidance_scale)
         key = key_of(self._stamp, request.garment, request.category, guided, request.zero_garment)
 
-        def read() -> dict[str, Tensor]:
+        def make() -> Entry:
             return {f"{i:02}": each for i, each in enumerate(record(request, prompt))}
 
-        entry = self._cache.once("features", key, read)
-        return [entry[name].to(self.networks.device) for name in sorted(entry)]
+        def read(entry: Entry) -> list[Tensor]:
+            return [entry[f"{i:02}"] for i in range(max(1, len(entry)))]
+
+        features = read(self._cache.once("features", key, make, read))
+        return [each.to(self.networks.device) for each in features]
 
     def encode_agnostic(self, request: TryOnRequest) -> Tensor:
         """As that of TryOnPipeline."""
@@ -184,5 +195,5 @@ class WarmPipeline(TryOnPipeline):
 
     def _once(self, kind: str, made_from: tuple[object, ...], make: Any) -> Tensor:
         key = key_of(self._stamp, made_from)
-        entry = self._cache.once(kind, key, lambda: {"value": make()})
+        entry = self._cache.once(kind, key, lambda: {"value": make()}, lambda kept: kept["value"])
         return entry["value"].to(self.networks.device)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from catalogue.cache import Cache, key_of
@@ -89,6 +90,19 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     cache = Cache(tmp_path, memory=0, disk=10**9)
     assert ask(cache, 1) == 1 and cache.made == {"kind": 1}
     assert ask(Cache(tmp_path, memory=0, disk=10**9), 1) == 1
+
+
+def test_a_file_that_lacks_what_is_read_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(Cache(tmp_path, memory=0, disk=10**9), 1)
+    (path,) = tmp_path.glob("kind/*.safetensors")
+    save_file({"other": torch.zeros(1)}, path)
+    for makes in (1, 0):
+        cache = Cache(tmp_path, memory=0, disk=10**9)
+        made = cache.once("kind", f"{1:040x}", lambda: entry(1), lambda found: found["value"])
+        assert made["value"][0] == 1 and cache.made.get("kind", 0) == makes
+    assert f"{path} is damaged (it has no 'value') and is made again." in caplog.text
 
 
 def test_a_disk_that_is_full_costs_no_result(

@@ -34,6 +34,7 @@ from cli.batch_engine import (
     EngineOption,
     ThreadsOption,
     WorkersOption,
+    bound_in_gib,
 )
 from cli.batch_report import report_command
 from cli.batch_rows import (
@@ -138,8 +139,12 @@ def batch_command(
     cache: Annotated[
         Path | None, typer.Option(help="folder of what is made once; default: cache in --out")
     ] = None,
-    cache_memory: Annotated[float, typer.Option(min=0, help="its bound in memory, GiB")] = 2.0,
-    cache_disk: Annotated[float, typer.Option(min=0, help="its bound on disk, GiB")] = 10.0,
+    cache_memory: Annotated[
+        float, typer.Option(min=0, callback=bound_in_gib, help="its bound in memory, GiB")
+    ] = 2.0,
+    cache_disk: Annotated[
+        float, typer.Option(min=0, callback=bound_in_gib, help="its bound on disk, GiB")
+    ] = 10.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="no bar and no summary")] = False,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="a line of JSON for each row, on standard output")

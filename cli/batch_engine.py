@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from ootd_core.checkpoints.networks import choose_device
 from ootd_core.requirements import require
 
 RAY_DEVICES = (AUTO, "cpu", "cuda")
+MOST_GIB = 2.0**33
+"""More than any machine has."""
 
 
 class EngineName(StrEnum):
@@ -37,8 +40,16 @@ WorkersOption = Annotated[
     str | None, typer.Option(help="of the Ray engine: N, or a least and a most such as 2-8")
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(min=1, help="of a worker on a CPU; default: as torch, with Ray 1")
+    int | None,
+    typer.Option(min=1, max=1024, help="of a worker on a CPU; default: as torch, with Ray 1"),
 ]
+
+
+def bound_in_gib(param: typer.CallbackParam, value: float) -> float:
+    """A bound of the cache that can be counted in bytes; inf is none. Raises ValueError for nan."""
+    if math.isnan(value):
+        raise ValueError(f"{param.opts[0]} is nan, but must be a number of GiB; inf is no bound.")
+    return min(value, MOST_GIB)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

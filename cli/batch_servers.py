@@ -6,6 +6,7 @@ networks are the workflow's business and are refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -180,6 +181,12 @@ def server_choice(context: typer.Context, given: Mapping[str, Any]) -> ServerCho
         return None
     if named := _given(context, OF_NETWORKS):
         raise ValueError(f"{named} does not go with --servers: the workflow says it.")
+    for name in ("server_timeout", "server_wait"):
+        if not math.isfinite(given[name]):
+            raise ValueError(
+                f"--{name.replace('_', '-')} is {given[name]}, but must be a finite number of "
+                "seconds."
+            )
     require("aiohttp")
     tls_context(given["ca_file"])  # a bad file is said before the work
     return ServerChoice(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from catalogue.engine import WorkerSettings
 from catalogue.local import LocalEngine
 from catalogue.ray_engine import RayEngine
 from cli import batch_engine
@@ -41,6 +42,9 @@ def test_the_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("--address", "auto"), "--address is of the Ray engine: give it with --engine ray."),
         (("--engine", "ray", "--workers", "8-2"), "--workers is '8-2', but must be a number"),
         (("--engine", "ray", "--device", "cuda:1"), "--device is 'cuda:1', but Ray hands out the"),
+        (("--threads", "2147483648"), "Invalid value for '--threads'"),
+        (("--cache-memory", "nan"), "--cache-memory"),
+        (("--cache-disk", "nan"), "--cache-disk"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -56,6 +60,25 @@ def test_what_does_not_go_together_is_refused(
     given = ("batch", "--manifest", manifest, "--out", out, *words)
     assert run(monkeypatch, *map(str, given)) == 2
     assert sentence in capsys.readouterr().err and not out.exists()
+
+
+@pytest.mark.parametrize("bound", ["inf", "1e300"])
+def test_a_cache_may_be_without_bound(
+    bound: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[WorkerSettings] = []
+
+    def make(_: EngineChoice, settings: WorkerSettings, devices: object) -> None:
+        asked.append(settings)
+        raise ValueError(f"That is enough, on {devices}.")
+
+    monkeypatch.setattr(EngineChoice, "make", make)
+    manifest = small_catalogue(tmp_path / "in", 1, 1)
+    given = ("--manifest", manifest, "--out", tmp_path / "out", "--device", "cpu")
+    bounds = ("--cache-memory", bound, "--cache-disk", bound)
+    assert run(monkeypatch, "batch", *given, *bounds) == 2
+    (settings,) = asked
+    assert settings.cache_memory == settings.cache_disk > 2**60
 
 
 def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

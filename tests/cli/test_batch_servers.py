@@ -91,6 +91,8 @@ def test_values_of_the_command_line_reach_the_workflow(
         (("--servers", "http://a", "--workflow", "full_outfit"), "takes 2 pictures for garment"),
         (("--servers", "http://a", "--feather", "7"), "sets feather, but quick_start has no input"),
         (("--servers", "http://a", "--header-file", "nowhere"), "There is no header file at"),
+        (("--servers", "http://a", "--server-wait", "inf"), "--server-wait is inf, but must be a"),
+        (("--servers", "http://a", "--server-timeout", "nan"), "--server-timeout"),
         (("--servers", "http://a", "--ca-file", "nowhere"), "There is no file of certificates at"),
     ],
 )
@@ -135,6 +137,11 @@ def test_check_looks_at_servers_and_workflow(
     assert "In quick_start a row sets person (1[0]), garment (1[1]), mask (2.mask)" in said
     assert "No input is known for keypoints, which stay as they are in it: give --set" in said
     assert "4 of 4 rows can be dressed" in said and not stub.asked["/prompt"]
+    stub.garbage["/system_stats"] = '{"system": null}'
+    assert run(monkeypatch, *asked) == 1
+    sentence = f"{stub.address} answers /system_stats, but not as a ComfyUI does."
+    assert sentence in capsys.readouterr().out
+    del stub.garbage["/system_stats"]
     stub.classes = {"LoadImage", "SaveImage"}
     assert run(monkeypatch, *asked) == 1
     said = capsys.readouterr().out

@@ -140,10 +140,10 @@ def batch_command(
         Path | None, typer.Option(help="folder of what is made once; default: cache in --out")
     ] = None,
     cache_memory: Annotated[
-        float, typer.Option(min=0, callback=bound_in_gib, help="its bound in memory, GiB")
+        float, typer.Option(callback=bound_in_gib, help="its bound in memory, GiB")
     ] = 2.0,
     cache_disk: Annotated[
-        float, typer.Option(min=0, callback=bound_in_gib, help="its bound on disk, GiB")
+        float, typer.Option(callback=bound_in_gib, help="its bound on disk, GiB")
     ] = 10.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="no bar and no summary")] = False,
     json_lines: Annotated[

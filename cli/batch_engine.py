@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,9 +45,9 @@ ThreadsOption = Annotated[
 
 
 def bound_in_gib(param: typer.CallbackParam, value: float) -> float:
-    """A bound of the cache that can be counted in bytes; inf is none. Raises ValueError for nan."""
-    if math.isnan(value):
-        raise ValueError(f"{param.opts[0]} is nan, but must be a number of GiB; inf is no bound.")
+    """A bound of the cache that can be counted in bytes; inf is none. Raises ValueError."""
+    if not value >= 0:  # nan, too
+        raise ValueError(f"{param.opts[0]} is {value:g}, but must be 0 GiB or more; inf: no bound.")
     return min(value, MOST_GIB)
 
 

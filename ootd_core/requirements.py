@@ -15,6 +15,7 @@ bring it to the tested versions), always without a second wheel for an installed
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import platform
@@ -23,7 +24,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,14 @@ MODULES = {
 
 SHARED = frozenset({"cv2", "onnxruntime"})
 """Modules that several wheels install: whichever is there stays."""
+
+
+COMPARISONS: dict[type[ast.cmpop], Callable[[str, str], bool]] = {
+    ast.Eq: lambda one, other: one == other,
+    ast.NotEq: lambda one, other: one != other,
+    ast.In: lambda one, other: one in other,
+    ast.NotIn: lambda one, other: one not in other,
+}
 
 
 def command_line(words: Sequence[str], *, windows: bool = os.name == "nt") -> str:
@@ -89,11 +98,24 @@ def requirements(file: Path) -> Iterator[str]:
 
 
 def applies(requirement: str) -> bool:
-    """Whether a requirement is for this machine: its marker, after `;`, as pip reads it."""
+    """Whether a requirement is for this machine: its marker, after `;`, as pip reads it.
+
+    Of the language of markers, which Python's parser reads, it knows what these files use.
+    """
     marker = requirement.partition(";")[2].strip()
-    variables = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
-    # The language of markers is a part of Python's, and these files are our own.
-    return not marker or bool(eval(marker, {"__builtins__": {}}, variables))
+    return not marker or _holds(ast.parse(marker, mode="eval").body)
+
+
+def _holds(marker: ast.expr) -> bool:
+    if isinstance(marker, ast.BoolOp):
+        every = all if isinstance(marker.op, ast.And) else any
+        return every(_holds(value) for value in marker.values)
+    names = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
+    match marker:
+        case ast.Compare(ast.Name(name), [comparison], [ast.Constant(str(value))]):
+            return COMPARISONS[type(comparison)](names[name], value)
+        case _:
+            raise ValueError(f"The marker '{ast.unparse(marker)}' is not understood.")
 
 
 def to_install(file: Path, *, installed_too: bool = False) -> list[str]:

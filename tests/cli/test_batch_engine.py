@@ -43,8 +43,8 @@ def test_the_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("--engine", "ray", "--workers", "8-2"), "--workers is '8-2', but must be a number"),
         (("--engine", "ray", "--device", "cuda:1"), "--device is 'cuda:1', but Ray hands out the"),
         (("--threads", "2147483648"), "Invalid value for '--threads'"),
-        (("--cache-memory", "nan"), "--cache-memory"),
-        (("--cache-disk", "nan"), "--cache-disk"),
+        (("--cache-memory", "nan"), "--cache-memory is nan, but must be 0 GiB or more"),
+        (("--cache-disk", "-1"), "--cache-disk is -1, but must be 0 GiB or more"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

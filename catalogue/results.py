@@ -23,7 +23,7 @@ from ootd_core.categories import Variant
 from ootd_core.checkpoints.whole_files import WriteError
 from ootd_core.images.files import FORMATS, encode_image, picture_format
 
-RECIPE = 1
+RECIPE = 2
 """Raised when the code makes another picture of the same inputs, so that old results are left."""
 KEY_LENGTH = 32
 MOST_FAILED = 3

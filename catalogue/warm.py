@@ -33,7 +33,7 @@ from tryon.preparation import LabelMap, PoseNetwork
 from tryon.try_on import TryOn
 
 SEEN = tuple(field.name for field in fields(SeenPerson))
-MASK_RECIPE = 2
+MASK_RECIPE = 3
 """Raised when masks are drawn otherwise, as `results.RECIPE` then is."""
 
 

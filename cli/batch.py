@@ -93,6 +93,7 @@ from ootd_core.checkpoints.acceleration import AUTO, check_compile, check_offloa
 from ootd_core.checkpoints.blazepose import locate_blazepose
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.locating import locate, locate_preprocessors, verify
+from ootd_core.checkpoints.lora import check_lora
 from ootd_core.checkpoints.whole_files import check_target
 from ootd_core.images.restoring import Restore
 from ootd_core.images.worn_garment import GarmentPhoto
@@ -196,6 +197,8 @@ def batch_command(
     # Workers of a cluster that is there already have a current folder of their own.
     out, model = absolute(out), model.absolute()
     lora = None if lora is None else lora.absolute()
+    if lora is not None:
+        check_lora(lora)
     cache = None if cache is None else cache.absolute()
     results = results_of(out, given)
     remote = server_choice(context, given)

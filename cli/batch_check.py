@@ -14,6 +14,7 @@ from cli.batch_rows import GIB, MIB, manifest_of, options_of, results_of
 from cli.batch_servers import server_choice
 from cli.progress import Progress, clock
 from ootd_core.checkpoints.acceleration import AUTO, choose_dtype
+from ootd_core.checkpoints.lora import check_lora
 
 if TYPE_CHECKING:
     from catalogue.check import Review
@@ -37,6 +38,8 @@ def check_command(
     remote = server_choice(context, given)
     if remote is not None:
         options = remote.options(context, options)
+    if given["lora"] is not None:
+        check_lora(given["lora"])
     rows = manifest_of(given, options)
     if remote is not None:
         rows = remote.workflow.checked(rows)

@@ -21,7 +21,7 @@ def report_command(
     quiet: Annotated[bool, typer.Option("--quiet", help="no bar and no summary")] = False,
 ) -> None:
     """Write a contact sheet of all rows, to search and to scroll through; opens from disk."""
-    if out is None:
+    if not out:
         raise ValueError("Say where the results are: --out FOLDER.")
     if to is not None:
         check_target(to / PAGE)

@@ -203,6 +203,10 @@ def test_a_store_holds_everything(
             ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--model", "{in}"),
             "{in}",
         ),
+        (
+            ("--manifest", "{in}/manifest.jsonl", "--out", "{out}", "--lora", "{in}"),
+            "There is no outfitting.safetensors and tryon.safetensors in {in}",
+        ),
         (("--manifest", "{in}/bad.jsonl", "--out", "{out}"), "Row 1: category is 'hat'"),
         (("--manifest", "{in}/manifest.jsonl", "--out", ""), "Say where the results go: --out"),
         (

@@ -438,7 +438,7 @@ FAULTS: tuple[Fault, ...] = (
                   "is not None"),
     cache("the newest goes first", "popitem(last=False)", "popitem(last=True)"),
     cache("not looked at again",
-          "                entry = self._read(kind, key)\n                if",
+          "                entry = self._read(kind, key, read)\n                if",
           "                if"),
     cache("shapes left out", "{array.dtype}{array.shape}", "{array.dtype}"),
     warm("the category left out", "(request.garment, request.category), lambda",

@@ -1,6 +1,8 @@
 """quickstart.py comfyui on folders and programs that stand in for ComfyUI; no network."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -274,3 +276,23 @@ def test_without_a_network_nothing_half_made_is_left(
         install_comfyui(target)
     assert not target.exists() and not target.with_name("ComfyUI.unfinished").exists()
     assert ("--skip-prompt" in calls[-1]) == (reaches == "registry")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM is no signal that a process hears there")
+def test_a_launcher_that_is_ended_ends_its_server() -> None:
+    server = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    program = (
+        "import sys, comfyui_setup as setup\n"
+        f"command = [sys.executable, '-c', {server!r}]\n"
+        "setup._set_up_and_serve = lambda options: setup.serve(command, None)\n"
+        "setup.run_comfyui([])\n"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=comfyui_setup.ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert launcher.stdout is not None
+    started = int(launcher.stdout.readline())
+    launcher.terminate()
+    assert launcher.wait(timeout=30) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(started, 0)

@@ -118,7 +118,7 @@ def _latest(out: str) -> list[Line]:
     made: dict[str, Line] = {}
     for line in read_ledger(out):
         known = newest.get(line["id"])
-        if known is None or known.get("time", "") <= line.get("time", ""):
+        if known is None or known["time"] <= line["time"]:
             newest[line["id"]] = line
         if line["state"] == RowState.DONE:
             made[line["key"]] = line
@@ -126,10 +126,10 @@ def _latest(out: str) -> list[Line]:
         if line["state"] == RowState.KEPT and (origin := made.get(line["key"])) is not None:
             taken = {name: origin.get(name) for name in ("warnings", "seconds", "host")}
             newest[id_] = line | taken
-    now: dict[tuple[object, object], Line] = {}
-    for line in sorted(newest.values(), key=lambda line: line.get("time", "")):
-        now[line.get("row", line["id"]), line.get("name")] = line
-    return sorted(now.values(), key=lambda line: (line.get("row", 0), line["id"]))
+    now: dict[tuple[int, str], Line] = {}
+    for line in sorted(newest.values(), key=lambda line: line["time"]):
+        now[line["row"], line["name"]] = line
+    return sorted(now.values(), key=lambda line: (line["row"], line["id"]))
 
 
 def _with_pictures(lines: Sequence[Line], out: str) -> list[_Row]:

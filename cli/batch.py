@@ -103,7 +103,6 @@ from ootd_core.sampling import Speed
 from tryon.perception import PersonNetworks
 from tryon.preparation import FitChoice, PoseNetwork
 
-INTERRUPTED = 128 + 2
 CACHE = "cache"
 
 batch_app = typer.Typer(
@@ -260,7 +259,7 @@ def batch_command(
     if not quiet:
         typer.echo(_said(summary, plan, out), err=True)
     if summary.stopped:
-        raise typer.Exit(INTERRUPTED)
+        raise KeyboardInterrupt
     if summary.failed:
         raise typer.Exit(1)
 

@@ -65,7 +65,7 @@ class TrainSettings:
             the rank.
         versions_per_sample: versions of a sample, augmented and masked at random, that take turns.
         flip_probability, recolour_probability: see `Augmentation`.
-        hide_old_garment_probability, grow_mask_probability: see `TrainingMaskOptions`.
+        hide_old_garment_probability, joint_noise, grow_mask_probability: see `TrainingMaskOptions`.
         workers: threads that read ahead; 0 reads when asked.
         publish_every: every so many steps a checkpoint is written that a try-on can load.
         published_total_limit: how many of these are kept.
@@ -113,6 +113,7 @@ class TrainSettings:
     flip_probability: float = 0.5
     recolour_probability: float = 0.0
     hide_old_garment_probability: float = 0.3
+    joint_noise: float = 0.0
     grow_mask_probability: float = 0.3
     workers: int = 4
 
@@ -146,6 +147,7 @@ class TrainSettings:
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("snr_weight_max", "timestep_shift"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("joint_noise", self.joint_noise >= 0, "at least 0")
         self._require("snr_weight_min", 0 < self.snr_weight_min <= 1, "above 0 and at most 1")
         preserved = self.dream_detail_preservation
         self._require(
@@ -201,6 +203,7 @@ class TrainSettings:
         """How masks are drawn."""
         return TrainingMaskOptions(
             hide_old_garment_probability=self.hide_old_garment_probability,
+            joint_noise=self.joint_noise,
             grow_probability=self.grow_mask_probability,
         )
 
@@ -263,7 +266,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "flip_probability": 0.0,
         "grow_mask_probability": 0.0,
         "versions_per_sample": 1,
-        "hide_old_garment_probability": 0.5,
+        "hide_old_garment_probability": 0.2,
+        "joint_noise": 4.0,
         "save_every": 200,
         "publish_every": 500,
         "validate_every": 1_000,

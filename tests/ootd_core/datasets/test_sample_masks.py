@@ -91,7 +91,9 @@ def test_a_joint_that_is_missing_stays_missing() -> None:
     keypoints[:, :2] = 0.0
     without = replace(sample, keypoints=keypoints)
     options = TrainingMaskOptions(hide_old_garment_probability=0.0, joint_noise=6.0)
-    assert np.array_equal(masked(without, options), masked(without, replace(options, joint_noise=0)))
+    assert np.array_equal(
+        masked(without, options), masked(without, replace(options, joint_noise=0))
+    )
 
 
 def test_a_sample_without_anybody_is_unusable() -> None:

@@ -91,7 +91,7 @@ def training_mask(
     scale = sample.labels.shape[0] / REFERENCE_HEIGHT
     noise = rng.standard_normal((len(sample.keypoints), 2)) * options.joint_noise * scale
     keypoints = sample.keypoints.copy()
-    keypoints[:, :2] += noise * (keypoints[:, 2:] > 0)
+    keypoints[:, :2] += noise
     pixels = 1 + int(growth * options.max_grow) if grow_draw < options.grow_probability else 0
     return inference_mask(
         replace(sample, keypoints=keypoints),

@@ -31,7 +31,7 @@ AT_LEAST_ONE = (
     "effective_batch", "batch", "noises_per_garment", "versions_per_sample",
     "publish_every", "published_total_limit", "validate_every", "validation_steps",
 )  # fmt: skip
-AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "validation_samples", "workers")
+AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "joint_noise", "validation_samples", "workers")
 PROBABILITIES = (
     "outfitting_dropout", "flip_probability", "recolour_probability",
     "hide_old_garment_probability", "grow_mask_probability",
@@ -147,7 +147,6 @@ class TrainSettings:
             self._require(name, 0 <= getattr(self, name) < 1, "from 0 to below 1")
         for name in ("snr_weight_max", "timestep_shift"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
-        self._require("joint_noise", self.joint_noise >= 0, "at least 0")
         self._require("snr_weight_min", 0 < self.snr_weight_min <= 1, "above 0 and at most 1")
         preserved = self.dream_detail_preservation
         self._require(

@@ -170,8 +170,9 @@ def train_pose(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     network = BodyNetwork(channels=POSE_CHANNELS)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        steps=_scaled(2100, scale),
+        steps=_scaled(4500, scale),
         learning_rate=3e-3,
+        lr_scheduler="linear",
         ema_decay=0.98,
         max_grad_norm=5.0,
         optimizer="muon",

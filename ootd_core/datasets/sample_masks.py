@@ -7,8 +7,7 @@ inference when an old garment must leave no trace.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import inf
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,16 +25,12 @@ class TrainingMaskOptions:
     Args:
         mode: of most masks.
         hide_old_garment_probability: how often `MaskMode.HIDE_OLD_GARMENT` takes its place.
-        joint_noise: standard deviation of what is added to the joints' coordinates, in pixels of a
-            picture 512 pixels high: as far as the pose network is off that will look for them. A
-            mask by exact joints gives away where a hidden arm lies.
         grow_probability: how often the mask is grown.
         max_grow: it grows by 1 to so many pixels of a picture 512 pixels high.
     """
 
     mode: MaskMode = MaskMode.AUTO
     hide_old_garment_probability: float = 0.5
-    joint_noise: float = 0.0
     grow_probability: float = 0.0
     max_grow: int = 24
 
@@ -43,8 +38,6 @@ class TrainingMaskOptions:
         for name in ("hide_old_garment_probability", "grow_probability"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
-        if not 0.0 <= self.joint_noise < inf:
-            raise ValueError(f"joint_noise must be at least 0, got {self.joint_noise}.")
         if self.max_grow < 1:
             raise ValueError(f"max_grow must be at least 1 pixel, got {self.max_grow}.")
 
@@ -83,19 +76,15 @@ def training_mask(
 ) -> BoolMask:
     """Return the pixels of `sample.person` to hide, bool [H, W]; fill them with `agnostic_image`.
 
-    Takes as many numbers from `rng` whatever the options are. Raises as `inference_mask`.
+    Takes three numbers from `rng` whatever the options are. Raises as `inference_mask`.
     """
     options = options or TrainingMaskOptions()
     hide_draw, grow_draw, growth = rng.random(3)
     hide = hide_draw < options.hide_old_garment_probability
-    scale = sample.labels.shape[0] / REFERENCE_HEIGHT
-    noise = rng.standard_normal((len(sample.keypoints), 2)) * options.joint_noise * scale
-    keypoints = sample.keypoints.copy()
-    keypoints[:, :2] += noise
     pixels = 1 + int(growth * options.max_grow) if grow_draw < options.grow_probability else 0
     return inference_mask(
-        replace(sample, keypoints=keypoints),
+        sample,
         variant,
         mode=MaskMode.HIDE_OLD_GARMENT if hide else options.mode,
-        grow=round(pixels * scale),
+        grow=round(pixels * sample.labels.shape[0] / REFERENCE_HEIGHT),
     )

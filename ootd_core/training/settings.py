@@ -31,7 +31,7 @@ AT_LEAST_ONE = (
     "effective_batch", "batch", "noises_per_garment", "versions_per_sample",
     "publish_every", "published_total_limit", "validate_every", "validation_steps",
 )  # fmt: skip
-AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "joint_noise", "validation_samples", "workers")
+AT_LEAST_ZERO = ("lora_rank", "lora_alpha", "validation_samples", "workers")
 PROBABILITIES = (
     "outfitting_dropout", "flip_probability", "recolour_probability",
     "hide_old_garment_probability", "grow_mask_probability",
@@ -65,7 +65,7 @@ class TrainSettings:
             the rank.
         versions_per_sample: versions of a sample, augmented and masked at random, that take turns.
         flip_probability, recolour_probability: see `Augmentation`.
-        hide_old_garment_probability, joint_noise, grow_mask_probability: see `TrainingMaskOptions`.
+        hide_old_garment_probability, grow_mask_probability: see `TrainingMaskOptions`.
         workers: threads that read ahead; 0 reads when asked.
         publish_every: every so many steps a checkpoint is written that a try-on can load.
         published_total_limit: how many of these are kept.
@@ -113,7 +113,6 @@ class TrainSettings:
     flip_probability: float = 0.5
     recolour_probability: float = 0.0
     hide_old_garment_probability: float = 0.3
-    joint_noise: float = 0.0
     grow_mask_probability: float = 0.3
     workers: int = 4
 
@@ -202,7 +201,6 @@ class TrainSettings:
         """How masks are drawn."""
         return TrainingMaskOptions(
             hide_old_garment_probability=self.hide_old_garment_probability,
-            joint_noise=self.joint_noise,
             grow_probability=self.grow_mask_probability,
         )
 
@@ -266,7 +264,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "grow_mask_probability": 0.0,
         "versions_per_sample": 1,
         "hide_old_garment_probability": 0.2,
-        "joint_noise": 4.0,
         "save_every": 200,
         "publish_every": 500,
         "validate_every": 1_000,

@@ -72,30 +72,6 @@ def test_the_same_numbers_make_the_same_mask() -> None:
         assert np.array_equal(first, again)
 
 
-def test_inexact_joints_move_the_mask_a_little() -> None:
-    sample = DOLLS[0]
-    exact = TrainingMaskOptions(hide_old_garment_probability=0.0)
-    inexact = replace(exact, joint_noise=6.0)
-    plain = masked(sample, exact)
-    for seed in range(4):
-        mask = masked(sample, inexact, seed)
-        assert not np.array_equal(mask, plain)
-        assert (mask & plain).sum() > 0.85 * (mask | plain).sum()
-    assert np.array_equal(sample.keypoints, DOLLS[0].keypoints), "the sample itself stays exact"
-
-
-def test_a_joint_that_is_missing_stays_missing() -> None:
-    sample = DOLLS[0]
-    keypoints = sample.keypoints.copy()
-    keypoints[:, 2] = 0.0
-    keypoints[:, :2] = 0.0
-    without = replace(sample, keypoints=keypoints)
-    options = TrainingMaskOptions(hide_old_garment_probability=0.0, joint_noise=6.0)
-    assert np.array_equal(
-        masked(without, options), masked(without, replace(options, joint_noise=0))
-    )
-
-
 def test_a_sample_without_anybody_is_unusable() -> None:
     nobody = replace(
         DOLLS[0],
@@ -109,12 +85,7 @@ def test_a_sample_without_anybody_is_unusable() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [
-        ("hide_old_garment_probability", 2.0),
-        ("grow_probability", -1.0),
-        ("joint_noise", -1.0),
-        ("max_grow", 0),
-    ],
+    [("hide_old_garment_probability", 2.0), ("grow_probability", -1.0), ("max_grow", 0)],
 )
 def test_impossible_options_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=str(value)):

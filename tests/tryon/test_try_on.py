@@ -26,6 +26,7 @@ from tryon.perception import PersonNetworks
 
 PERSON, GARMENT = DEMO_SAMPLES / "1-upper-person.png", DEMO_SAMPLES / "1-upper-garment.png"
 SKIRT = DEMO_SAMPLES / "3-lower-garment.png"
+STANDING = DEMO_SAMPLES / "3-lower-person.png"
 QUICK = TryOnOptions(num_inference_steps=1, height=128)
 
 
@@ -99,11 +100,11 @@ def test_an_outfit_is_put_on_piece_by_piece(mini: TryOn) -> None:
 def test_each_garment_of_an_outfit_is_masked_by_its_own_length(mini: TryOn) -> None:
     def mask(garment: Path, category: str, length: MaskLength) -> np.ndarray:
         options = TryOnOptions(mask_length=length)
-        return next(mini.dressing(PERSON, garment, category, options=options)).mask
+        return next(mini.dressing(STANDING, garment, category, options=options)).mask
 
     lengths = (MaskLength.HIP, MaskLength.KNEE)
     outfit = [(GARMENT, "upper"), (SKIRT, "lower")]
-    dressing = mini.dressing(PERSON, outfit, options=TryOnOptions(mask_length=lengths))
+    dressing = mini.dressing(STANDING, outfit, options=TryOnOptions(mask_length=lengths))
     first = next(dressing)
     second = dressing.send(first.person[None])
     assert isinstance(second, TryOnRequest)

@@ -79,7 +79,7 @@ def _unets(inside: Inside, folder: Path, variant: str) -> tuple[Any, Any]:
 
 def check_whole_run_equals_headless(inside: Inside) -> str:
     """The same picture over the same noise levels; with KSampler's own levels nearly the same."""
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     fused = inside.fused(person, mask, garment)
     stored = load_file(inside.reference)
 
@@ -108,7 +108,7 @@ def _likeness(inside: Inside, samples: torch.Tensor, wanted: torch.Tensor) -> fl
 
 def check_guidance_for_an_interval(inside: Inside) -> str:
     """Outside of it the UNet runs one half; the picture is the headless pipeline's, as without."""
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     stored = load_file(inside.reference)
     whole = inside.fused(person, mask, garment)
     asked = inside.fused(person, mask, garment, guidance_start=0.0, guidance_end=1.0)
@@ -155,7 +155,7 @@ def _over(inside: Inside, fused: tuple[Any, ...], sampler: str, sigmas: torch.Te
 def check_one_wrapper_leaves_no_trace(inside: Inside) -> None:
     denoiser = inside.loaded()[0]
     before = _plain(denoiser)
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     fused = inside.fused(person, mask, garment)
     once = inside.sample(fused)
     again = inside.sample(inside.fused(person, mask, garment, denoiser=fused[0]))
@@ -176,7 +176,7 @@ def _plain(denoiser: Any) -> torch.Tensor:
 
 
 def check_strength_scales_the_garments_share(inside: Inside) -> str:
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
 
     def sampled(**inputs: float) -> torch.Tensor:
         return inside.sample(inside.fused(person, mask, garment, **inputs), steps=2)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def _fused(inside: Inside) -> tuple[Any, ...]:
-    return inside.fused(*inside.dressed_doll())
+    return inside.fused(*inside.small_doll())
 
 
 def _apply(inside: Inside, model: Any, kind: str, **inputs: Any) -> Any:
@@ -81,7 +81,7 @@ def check_loras_change_the_picture(inside: Inside) -> str:
     """Keys as kohya's trainer and as old diffusers wrote them, made here."""
     import comfy.sd
 
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     plain = inside.sample(_fused(inside))
     generator = torch.Generator().manual_seed(0)
     block = "down_blocks_0_attentions_0_transformer_blocks_0_attn1"
@@ -134,7 +134,7 @@ def check_a_controlnet_reaches_the_unet(inside: Inside) -> str:
         torch.nn.init.normal_(parameter, std=0.05)
     control = comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
     apply = inside.nodes["ControlNetApplyAdvanced"]()
-    hint = torch.rand(1, 256, 192, 3)
+    hint = torch.rand(1, 128, 96, 3)
     positive, negative = apply.apply_controlnet(fused[1], fused[2], control, hint, 1.0, 0.0, 1.0)
     plain = inside.sample(fused)
     controlled = inside.sample((fused[0], positive, negative, fused[3]))

@@ -18,7 +18,7 @@ def check_everything_may_leave_memory_between_nodes(inside: Inside) -> None:
     """After any stage ComfyUI may unload all models; the picture stays the same."""
     import comfy.model_management
 
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     wanted = inside.sample(inside.fused(person, mask, garment))
     comfy.model_management.unload_all_models()
     fused = inside.fused(person, mask, garment)
@@ -34,7 +34,7 @@ def check_everything_may_leave_memory_between_nodes(inside: Inside) -> None:
 
 def check_weights_may_stay_outside(inside: Inside) -> str:
     """Partial loading: weights that did not fit are brought in module by module."""
-    fused = inside.fused(*inside.dressed_doll())
+    fused = inside.fused(*inside.small_doll())
     wanted = inside.sample(fused)
     model: Any = fused[0]
     model.unpatch_model(model.offload_device)
@@ -92,7 +92,7 @@ def _denoised(inside: Inside, fused: tuple[Any, ...]) -> torch.Tensor:
 
 
 def check_every_precision_dresses(inside: Inside) -> str:
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     wanted = inside.sample(inside.fused(person, mask, garment))
     figures = []
     for name in ("fp32", "bf16"):
@@ -108,7 +108,7 @@ def check_every_precision_dresses(inside: Inside) -> str:
 
 def check_comfyuis_own_vae_nodes_do(inside: Inside) -> str:
     """VAE Decode equals Decode Try-On without an original; tiled decoding and encoding run."""
-    person, mask, garment = inside.dressed_doll()
+    person, mask, garment = inside.small_doll()
     vae = inside.loaded()[3]
     latent = {"samples": inside.sample(inside.fused(person, mask, garment))}
     (plain,) = inside.nodes["VAEDecode"]().decode(vae, latent)

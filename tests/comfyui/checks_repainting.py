@@ -18,11 +18,6 @@ OTHER_NOISE = 20.0  # dB, where the second half had another noise outside
 SECOND = 25.0  # dB, between a picture and what a second pass makes of it
 
 
-def _small(inside: Inside) -> tuple[Any, Any, Any]:
-    """person, mask and garment of the first demo person at a quarter of the work."""
-    return tuple(each[:, ::2, ::2] for each in inside.dressed_doll())
-
-
 def _advanced(inside: Inside, fused: tuple[Any, ...], **inputs: Any) -> dict[str, Any]:
     """KSampler (Advanced) over Fused Denoiser's outputs: a LATENT."""
     model, positive, negative, latent = fused
@@ -70,7 +65,7 @@ def _psnr(inside: Inside, one: Any, other: Any, region: Any = None) -> float:
 
 def check_a_sampling_cut_in_two_is_one(inside: Inside) -> str:
     """At worst as near as a cut of stock Stable Diffusion, of which some samplers lose history."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     fused = inside.fused(person, mask, garment)
     plain = _plain(inside, garment)
     figures, fell = [], []
@@ -90,7 +85,7 @@ def check_a_sampling_cut_in_two_is_one(inside: Inside) -> str:
 
 def check_a_cut_needs_neither_noise_mask_nor_noise_outside(inside: Inside) -> str:
     """What nodes between two samplers drop, and noise that was made for the inside alone."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     fused = inside.fused(person, mask, garment)
     region = fused[3]["noise_mask"]
     whole = _advanced(inside, fused)
@@ -120,7 +115,7 @@ def check_a_cut_needs_neither_noise_mask_nor_noise_outside(inside: Inside) -> st
 
 def check_sigmas_split_in_two_are_one(inside: Inside) -> str:
     """Refiner chains of custom samplers: Split Sigmas, and Disable Noise for the second."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     model, positive, negative, latent = inside.fused(person, mask, garment)
 
     def made(kind: str, *inputs: Any) -> Any:
@@ -151,7 +146,7 @@ def check_sigmas_split_in_two_are_one(inside: Inside) -> str:
 def check_a_second_pass_keeps_the_garment(inside: Inside) -> str:
     """High-resolution fix: latents enlarged, clean or with leftover noise, and sampled again; and a
     second pass of the same size over a picture encoded anew."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     fused = inside.fused(person, mask, garment)
     first = _advanced(inside, fused)
     enlarge = inside.nodes["LatentUpscaleBy"]().upscale

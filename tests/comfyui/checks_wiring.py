@@ -53,12 +53,6 @@ def _refused(call: Callable[[], object], *parts: str) -> str:
     raise AssertionError(f"was not refused: {parts}")
 
 
-def _small(inside: Inside) -> tuple[Any, Any, Any]:
-    """person, mask and garment of the first demo person at an eighth of the work."""
-    person, mask, garment = inside.dressed_doll()
-    return person[:, ::2, ::2], mask[:, ::2, ::2], garment[:, ::2, ::2]
-
-
 def _garment(inside: Inside, picture: Any, category: str = "upper") -> tuple[Any, Any, Any]:
     """conditioning, garment latent and features."""
     _, outfitting, encoder, vae = inside.loaded()
@@ -80,7 +74,7 @@ def _garment(inside: Inside, picture: Any, category: str = "upper") -> tuple[Any
 
 def check_a_right_wiring_is_silent(inside: Inside) -> None:
     """One picture, a batch, several latents of one, LoRA after Fused Denoiser, a second pass."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     with _warnings(inside) as heard:
         fused = inside.fused(person, mask, garment)
         samples = inside.sample(fused, steps=2)
@@ -98,7 +92,7 @@ def check_a_right_wiring_is_silent(inside: Inside) -> None:
 
 
 def check_a_model_that_skipped_fused_denoiser(inside: Inside) -> str:
-    fused = inside.fused(*_small(inside))
+    fused = inside.fused(*inside.small_doll())
     denoiser, outfitting, *_ = inside.loaded()
     text = _refused(
         lambda: inside.sample((denoiser, *fused[1:]), steps=1), "Fused Denoiser's output model"
@@ -109,7 +103,7 @@ def check_a_model_that_skipped_fused_denoiser(inside: Inside) -> str:
 
 
 def check_conditioning_of_another_node(inside: Inside) -> str:
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     model, positive, negative, latent = fused = inside.fused(person, mask, garment)
     prompt, _, _ = _garment(inside, garment)
     texts = [
@@ -135,7 +129,7 @@ def check_conditioning_of_another_node(inside: Inside) -> str:
 
 
 def check_a_mask_of_another_category(inside: Inside) -> str:
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     wiring = inside.module("nodes.wiring")
     category = inside.module("ootd_core.categories").Category
     lower = wiring.mark_mask(mask.clone(), category.LOWER)
@@ -173,7 +167,7 @@ def check_wrong_graphs_speak(inside: Inside) -> str:
 
 def check_an_averaged_conditioning(inside: Inside) -> str:
     """Before Outfitting UNet, between it and Fused Denoiser, and after both."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     other = inside.picture("2-upper-garment.png")[:, ::2, ::2]
     first, second = _garment(inside, garment), _garment(inside, other)
     average = inside.nodes["ConditioningAverage"]().addWeighted
@@ -218,7 +212,7 @@ def check_an_averaged_conditioning(inside: Inside) -> str:
 
 
 def check_batches_cut_after_fused_denoiser(inside: Inside) -> str:
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     other = inside.picture("2-upper-person.png")[:, ::2, ::2]
     cut = inside.nodes["LatentFromBatch"]().frombatch
     texts = []
@@ -246,7 +240,7 @@ def _outputs(node: Any, **inputs: Any) -> tuple[Any, ...]:
 
 def check_latents_of_another_person(inside: Inside) -> str:
     """Two Fused Denoisers' latents in one batch, under one's conditioning."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     other = inside.picture("2-upper-person.png")[:, ::2, ::2]
     one, two = (inside.fused(each, mask, garment) for each in (person, other))
     (both,) = _outputs(inside.nodes["LatentBatch"], samples1=one[3], samples2=two[3])
@@ -260,7 +254,7 @@ def check_latents_of_another_person(inside: Inside) -> str:
 
 def check_guidance_one_computes_one_half(inside: Inside) -> str:
     """ComfyUI leaves the negative out at cfg 1: half the work, as the original does."""
-    fused = inside.fused(*_small(inside))
+    fused = inside.fused(*inside.small_doll())
     (first, *_) = (
         inside.module("nodes.native_networks")
         .native_blocks(fused[0].model.diffusion_model)
@@ -280,7 +274,7 @@ def check_guidance_one_computes_one_half(inside: Inside) -> str:
 
 def check_equal_pictures_are_encoded_once(inside: Inside) -> str:
     """One person with eight garments is two pictures; a batch of equal persons is, too."""
-    person, mask, garment = _small(inside)
+    person, mask, garment = inside.small_doll()
     other = inside.picture("2-upper-person.png")[:, ::2, ::2]
     vae = inside.loaded()[3]
     counts = {}

@@ -113,7 +113,8 @@ def _runs(folder: Path) -> dict[str, Tensor]:
         for name in ("person", "garment")
     )
     mask = np.zeros((256, 192), np.bool_)
-    mask[60:180, 40:150] = True  # as `Inside.dressed_doll`
+    mask[60:180, 40:150] = True
+    person, garment, mask = person[::2, ::2], garment[::2, ::2], mask[::2, ::2]  # `small_doll`
     networks = load_networks(folder, Variant.FULL_BODY)
     pipeline = TryOnPipeline(networks)
     result: dict[str, Tensor] = {}

@@ -137,6 +137,11 @@ class Inside:
         mask[:, 60:180, 40:150] = 1
         return person, mask, self.picture("1-upper-garment.png")
 
+    def small_doll(self) -> tuple[Any, Any, Any]:
+        """The same at 128x96: a quarter of the work."""
+        person, mask, garment = self.dressed_doll()
+        return person[:, ::2, ::2], mask[:, ::2, ::2], garment[:, ::2, ::2]
+
     def executor(self) -> Any:
         """An executor of prompts, with its caches."""
         import execution

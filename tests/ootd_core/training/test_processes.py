@@ -21,7 +21,7 @@ from tests.ootd_core.training.forks import Forks
 from tests.ootd_core.training.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.slow
-STEPS = 200
+STEPS = 120
 KILLS = 3
 
 
@@ -78,7 +78,7 @@ def test_a_killed_training_ends_as_one_that_was_left_alone(
     chance = random.Random(4)
     for part in range(KILLS):
         process = forks.start("train", out=str(killed), **settings)
-        step = chance.randrange(60 * part + 5, 60 * part + 50)
+        step = chance.randrange(36 * part + 5, 36 * part + 30)
         log = killed / "training" / "log.csv"
         kill_on_the_way(forks, process, log, step, pause=chance.uniform(0.0, 0.03))
     assert forks.wait(forks.start("train", out=str(killed), **settings)) == 0

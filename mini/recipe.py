@@ -49,7 +49,7 @@ from mini.parser import (
 )
 from mini.pose import PoseBatch, PoseTask, target_maps
 from ootd_core.categories import Category, Variant
-from ootd_core.checkpoints.catalogue import Part
+from ootd_core.checkpoints.catalogue import Part, missing
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.checkpoints.writing import (
     part_folder,
@@ -155,7 +155,11 @@ def train_parser(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     parser = SmallParser()
     parser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        steps=_scaled(3200, scale), learning_rate=4e-3, ema_decay=0.98, optimizer="muon"
+        steps=_scaled(7600, scale),
+        learning_rate=4e-3,
+        lr_scheduler="linear",
+        ema_decay=0.98,
+        optimizer="muon",
     )
     run(ParsingTask(parser, draw_parsing_batch), settings, work)
     later = range(settings.steps, settings.steps + STATISTICS_BATCHES)
@@ -170,7 +174,7 @@ def train_pose(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     network = BodyNetwork(channels=POSE_CHANNELS)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = LoopSettings(
-        steps=_scaled(4500, scale),
+        steps=_scaled(10000, scale),
         learning_rate=3e-3,
         lr_scheduler="linear",
         ema_decay=0.98,
@@ -187,6 +191,8 @@ def train_unets(
     out: Path, work: Path, scale: float, run: RunTraining, *, resume_unets: bool
 ) -> None:
     """Train both UNets over the folder's autoencoder, new ones or those that the folder has."""
+    if missing(out, Variant.FULL_BODY, (Part.VAE,)):
+        raise FileNotFoundError(f"{out} has no autoencoder yet: train it first, with --stage vae.")
     variant = Variant.FULL_BODY
     parts = (Part.OUTFITTING_UNET, Part.TRYON_UNET)
     if not resume_unets:

@@ -68,6 +68,12 @@ def test_a_wider_picture_continues_the_picture() -> None:
     assert max(width for _, width in shapes) > 9 and max(height for height, _ in shapes) > 4
 
 
+def test_a_folder_without_an_autoencoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="train it first, with --stage vae"):
+        stages()[Stage.UNETS](tmp_path / "none", tmp_path / "work" / "unets", SHORTEST, Runs())
+    assert not (tmp_path / "none").exists()
+
+
 def test_batches_show_dolls_and_pictures_without_a_person() -> None:
     images, labels = draw_parsing_batch(0)
     assert images.shape == (7, 3, 256, 192) and labels.shape == (7, 128, 96)

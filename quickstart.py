@@ -178,8 +178,9 @@ def demo(python: Path, options: list[str]) -> int:
     return run([str(python), "-P", "-m", "cli", "demo", *options], PYTHONPATH=str(ROOT))
 
 
-# Two processes halve the wait. A file stays in one of them, for its tests share what they set up.
-PARALLEL = ("-n", "2", "--dist", "loadfile")
+# Three processes keep two cores busy: one often waits for a server, a browser or another process. A
+# file stays in one of them, for its tests share what they set up.
+PARALLEL = ("-n", "3", "--dist", "loadfile")
 # Each with a core of its own: threads of both on the same cores wait for one another.
 THREADS = {"OMP_NUM_THREADS": "1"}
 

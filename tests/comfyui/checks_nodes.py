@@ -166,11 +166,12 @@ def check_the_mask_knows_the_new_garment(inside: Inside) -> str:
     seen = {**_seen(inside, person), "category": "dress"}
     robust, pink, _ = inside.mask(person, **seen)
     auto, overlay, said = inside.mask(person, mode="auto", garment=dress, **seen)
-    assert not (robust > auto).any() and (auto > robust).any()
-    new = (auto > robust)[0]
+    new, crumbs = (auto > robust)[0], (robust > auto)[0]
+    assert new.any() and int(crumbs.sum()) <= 5, "more is left out than crumbs of neck"
     shown = overlay[0][new] - person[0][new]
     assert (shown[:, 2] - shown[:, 0]).mean() > 0.2, "the new garment's part is blue"
-    assert torch.equal(overlay[0][~new], pink[0][~new]), "the old one's part is not"
+    old = ~new & ~crumbs
+    assert torch.equal(overlay[0][old], pink[0][old]), "the old one's part is not"
     alone, _, why = inside.mask(person, mode="auto", **seen)
     assert torch.equal(alone, robust) and "no garment picture" in why, why
     grows = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.__main__ import main
 from ootd_core.checkpoints.catalogue import DEMO_SAMPLES, MINI_CHECKPOINT
 from ootd_core.training.lock import FolderLock
+from tests.cli.test_tryon import run as run_main
 from tests.ootd_core.datasets.trees import write_viton_hd
 from tests.ootd_core.training.tiny_model import make_tiny_model
 
@@ -29,11 +29,9 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def run_command(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cli", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
+        code = run_main(monkeypatch, *map(str, words))
         said = capsys.readouterr()
-        return int(stopped.value.code or 0), said.out, said.err
+        return code, said.out, said.err
 
     return run_command
 

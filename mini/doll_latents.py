@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ootd_core.categories import Variant
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.datasets.dolls import FIRST_SEEDS
 from ootd_core.datasets.paper_dolls.sample import DollSample, draw_sample
 from ootd_core.masks.agnostic import MaskMode, agnostic_mask
+from ootd_core.masks.morphology import BoolMask
 from ootd_core.training.latents import TryOnLatents, encode_pictures
 from ootd_core.training.tryon import Draw
 
@@ -40,25 +42,29 @@ TRAINING_SEEDS = FIRST_SEEDS["train"]
 """Dolls below this seed are held out for tests and evaluation."""
 
 
-def encode_doll(sample: DollSample, networks: Networks) -> TryOnLatents:
-    """Encode a paper doll; a mask of inference hides what it wears.
+def inference_mask(sample: DollSample, variant: Variant) -> BoolMask:
+    """Return a mask [H, W] of inference, which hides what a paper doll wears.
 
     Odd seeds hide the old garment whole, so that the networks know both kinds of mask.
     """
-    mask = agnostic_mask(
+    return agnostic_mask(
         sample.labels,
         sample.keypoints,
         category=sample.category,
-        variant=networks.variant,
+        variant=variant,
         mode=MaskMode.HIDE_OLD_GARMENT if sample.seed % 2 else MaskMode.AUTO,
         garment=sample.garment,
     ).mask
+
+
+def encode_doll(sample: DollSample, networks: Networks) -> TryOnLatents:
+    """Encode a paper doll; a mask of inference hides what it wears."""
     return encode_pictures(
         networks,
         person=sample.person,
         garment=sample.garment,
         truth=sample.truth,
-        mask=mask,
+        mask=inference_mask(sample, networks.variant),
         category=sample.category,
     )
 

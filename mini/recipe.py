@@ -31,6 +31,7 @@ from mini.autoencoder import (
     reconstruction_psnr,
     start_as_colour_map,
 )
+from mini.decoder import DecoderTask
 from mini.doll_latents import TRAINING_SEEDS, DollLatents, Phase
 from mini.networks import (
     SCHEDULER_CONFIG,
@@ -109,6 +110,7 @@ class Stage(StrEnum):
     PARSER = "parser"
     POSE = "pose"
     UNETS = "unets"
+    DECODER = "decoder"
     SAMPLES = "samples"
     ALL = "all"
 
@@ -120,6 +122,7 @@ def stages(*, resume_unets: bool = False) -> dict[Stage, TrainStage]:
         Stage.PARSER: train_parser,
         Stage.POSE: train_pose,
         Stage.UNETS: partial(train_unets, resume_unets=resume_unets),
+        Stage.DECODER: train_decoder,
         Stage.SAMPLES: write_samples,
     }
 
@@ -220,6 +223,23 @@ def train_unets(
     task.release()
     step = begun + settings.steps
     publish(out, networks, step, dtype=STORED, total_limit=1)
+
+
+def train_decoder(out: Path, work: Path, scale: float, run: RunTraining) -> None:
+    """Train the folder's decoder on, with latents that its UNets make."""
+    networks = load_networks(out, Variant.FULL_BODY)
+    task = DecoderTask(networks, batch=4, dolls=300, height=HEIGHT, width=WIDTH)
+    settings = LoopSettings(
+        steps=_scaled(600, scale),
+        learning_rate=1e-3,
+        lr_scheduler="linear",
+        ema_decay=0.98,
+        weight_decay=0.0,
+        optimizer="muon",
+    )
+    run(task, settings, work)
+    save_part(part_folder(out, Part.VAE), networks.vae, dtype=STORED)
+    save_json(work / "held-out.json", {"psnr": held_out_psnr(networks.vae)})
 
 
 def write_frozen_parts(out: Path) -> None:

@@ -1,8 +1,9 @@
 """`python -m cli train-mini`: makes a mini checkpoint from nothing but drawn people (`mini`).
 
-Four trainings, each in a folder of its own under WORK, from which it resumes: the autoencoder, the
-parser pair, the pose network and, over the finished autoencoder, both UNets. The result is a model
-folder in the published layout that `tryon` and the nodes load like any other.
+Five trainings, each in a folder of its own under WORK, from which it resumes: the autoencoder, the
+parser pair, the pose network, both UNets over the finished autoencoder, and its decoder once more
+over the finished UNets. The result is a model folder in the published layout that `tryon` and the
+nodes load like any other.
 """
 
 from __future__ import annotations

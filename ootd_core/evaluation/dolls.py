@@ -41,6 +41,11 @@ GARMENT_LABELS: dict[Category, tuple[Label, ...]] = {
     Category.DRESS: (Label.DRESS,),
 }
 """The labels of a category's garments in a drawn label map."""
+SEEN_LABELS = GARMENT_LABELS | {
+    Category.DRESS: (Label.DRESS, Label.UPPER_CLOTHES, Label.SKIRT),
+}
+"""What a parser may call them: a skirt for trousers, a top and a skirt for a dress. That is another
+name for the same area, and the area is what is asked."""
 OnDoll = Callable[[DollSample, dict[str, NDArray[np.uint8]]], None]
 """Called with each doll and the pictures of `dress_doll`."""
 
@@ -91,6 +96,7 @@ def measure_dolls(
         worn = np.isin(doll.truth_labels, garment_labels(doll))
         if (worn & mask).any():
             changed = (doll.person != doll.truth).any(-1)
+            called = SEEN_LABELS[doll.category]
             for name in set(scorers) & set(pictures):
                 seen = None if perception is None else perception.labels(pictures[name])
                 scorers[name].add(
@@ -104,7 +110,7 @@ def measure_dolls(
                         region=worn & mask,
                         changed=changed,
                         worn=worn,
-                        worn_seen=None if seen is None else np.isin(seen, garment_labels(doll)),
+                        worn_seen=None if seen is None else np.isin(seen, called),
                     )
                 )
         if on_doll is not None:

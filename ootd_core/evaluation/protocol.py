@@ -20,7 +20,7 @@ class Protocol:
     """
 
     name: str = "ootd-tryon"
-    version: int = 2
+    version: int = 3
     ssim: str = (
         "Gaussian window 11, sigma 1.5, data range 1, mean over RGB without a rim of 5 pixels"
     )
@@ -35,6 +35,7 @@ class Protocol:
     kid_deviation: str = "of the unbiased estimate over all pairs, by Hoeffding's terms"
     kid_subset_size: int = 1000
     kid_scale: int = 1000
+    shape: str = "IoU of parsed and drawn area: top; trousers or skirt; dress, or top and skirt"
     colour_error: str = "CIE 1976 between mean sRGB colours, exact curve, D65"
     seed: int = 0
 

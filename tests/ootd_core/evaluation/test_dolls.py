@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ootd_core.categories import Variant
+from ootd_core.categories import Category, Variant
 from ootd_core.checkpoints.catalogue import MINI_CHECKPOINT
 from ootd_core.checkpoints.networks import load_networks
 from ootd_core.datasets.paper_dolls.sample import DollSample, draw_sample
@@ -10,6 +10,7 @@ from ootd_core.evaluation.features import FeatureNetworks
 from ootd_core.evaluation.scores import Scorer
 from ootd_core.images.comparison import colour_error, masked_psnr, masked_ssim
 from ootd_core.masks.agnostic import MaskMode, agnostic_mask
+from ootd_core.masks.labels import Label
 from tests.ootd_core.small_networks import small_networks
 
 
@@ -58,11 +59,13 @@ class Eyes:
         return "eyes"
 
 
-def measured(eyes: Eyes, *, perceive: bool) -> tuple[dict[str, Scorer], list[np.ndarray]]:
+def measured(
+    eyes: Eyes, *, perceive: bool, seed: int = 1
+) -> tuple[dict[str, Scorer], list[np.ndarray]]:
     masks: list[np.ndarray] = []
     scorers = measure_dolls(
         small_networks(),
-        range(1, 2),
+        range(seed, seed + 1),
         FeatureNetworks(),
         num_inference_steps=1,
         guidance_scale=1.0,
@@ -75,9 +78,9 @@ def measured(eyes: Eyes, *, perceive: bool) -> tuple[dict[str, Scorer], list[np.
     return scorers, masks
 
 
-def drawn() -> DollSample:
+def drawn(seed: int = 1) -> DollSample:
     size = 8 * int(small_networks().tryon_unet.config["sample_size"])
-    return draw_sample(1, height=size, width=size * 3 // 4)
+    return draw_sample(seed, height=size, width=size * 3 // 4)
 
 
 def test_what_is_seen_makes_the_mask_only_if_asked() -> None:
@@ -114,6 +117,21 @@ def test_change_and_shape_are_measured_beyond_the_mask() -> None:
     changed = (doll.person != doll.truth).any(-1)
     in_all = {masked_psnr(made, doll.truth, mask | changed) for made in eyes.pictures}
     assert scores.changed_psnr in in_all
+
+
+def test_a_dress_taken_for_a_top_and_a_skirt_has_its_shape() -> None:
+    doll = drawn(0)
+    assert doll.category is Category.DRESS
+    dress = doll.truth_labels == Label.DRESS
+    seen = doll.truth_labels.copy()
+    seen[dress] = Label.UPPER_CLOTHES
+    seen[dress & (np.arange(len(dress)) > len(dress) // 2)[:, None]] = Label.SKIRT
+    assert len(set(seen[dress])) == 2
+    scorers, _ = measured(Eyes(seen, doll.keypoints), perceive=False, seed=0)
+    assert scorers["ceiling"].samples[0].garment_iou == 1.0
+    seen[seen == Label.SKIRT] = Label.PANTS  # which are no part of a dress
+    scorers, _ = measured(Eyes(seen, doll.keypoints), perceive=False, seed=0)
+    assert 0 < (scorers["ceiling"].samples[0].garment_iou or 0) < 1
 
 
 def test_a_doll_that_is_not_seen_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -54,7 +54,7 @@ def test_the_head_names_the_protocol_and_the_networks() -> None:
     content = json.loads(
         json.dumps(head({"mask_mode": MaskMode.ROBUST, "to": Path("a")}, networks))
     )
-    assert (content["protocol"]["name"], content["protocol"]["version"]) == ("ootd-tryon", 2)
+    assert (content["protocol"]["name"], content["protocol"]["version"]) == ("ootd-tryon", 3)
     assert content["protocol"]["kid_subsets"] == PROTOCOL.kid_subsets == 100
     assert content["settings"] == {"mask_mode": "robust", "to": "a"}
     assert content["feature_networks"][INCEPTION.name]["as_published"] is True

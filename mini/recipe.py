@@ -227,6 +227,8 @@ def train_unets(
 
 def train_decoder(out: Path, work: Path, scale: float, run: RunTraining) -> None:
     """Train the folder's decoder on, with latents that its UNets make."""
+    if missing(out, Variant.FULL_BODY, (Part.OUTFITTING_UNET, Part.TRYON_UNET)):
+        raise FileNotFoundError(f"{out} has no UNets yet: train them first, with --stage unets.")
     networks = load_networks(out, Variant.FULL_BODY)
     task = DecoderTask(networks, batch=4, dolls=300, height=HEIGHT, width=WIDTH)
     settings = LoopSettings(

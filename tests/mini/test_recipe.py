@@ -68,9 +68,18 @@ def test_a_wider_picture_continues_the_picture() -> None:
     assert max(width for _, width in shapes) > 9 and max(height for height, _ in shapes) > 4
 
 
-def test_a_folder_without_an_autoencoder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="train it first, with --stage vae"):
-        stages()[Stage.UNETS](tmp_path / "none", tmp_path / "work" / "unets", SHORTEST, Runs())
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [
+        (Stage.UNETS, "no autoencoder yet: train it first, with --stage vae"),
+        (Stage.DECODER, "no UNets yet: train them first, with --stage unets"),
+    ],
+)
+def test_a_folder_without_what_comes_before_is_refused(
+    tmp_path: Path, stage: Stage, told: str
+) -> None:
+    with pytest.raises(FileNotFoundError, match=told):
+        stages()[stage](tmp_path / "none", tmp_path / "work" / stage, SHORTEST, Runs())
     assert not (tmp_path / "none").exists()
 
 

@@ -181,7 +181,7 @@ def demo(python: Path, options: list[str]) -> int:
 # Three processes keep two cores busy: one often waits for a server, a browser or another process. A
 # file stays in one of them, for its tests share what they set up.
 PARALLEL = ("-n", "3", "--dist", "loadfile")
-# Each with a core of its own: threads of both on the same cores wait for one another.
+# One thread each: threads of several on the same cores wait for one another.
 THREADS = {"OMP_NUM_THREADS": "1"}
 
 

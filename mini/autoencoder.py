@@ -144,13 +144,18 @@ class AutoencoderTask:
         error = F.mse_loss(decoded, pictures)
         reconstruction = F.smooth_l1_loss(decoded, pictures, beta=0.2)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
-        decibel = 10 * np.log10(4 / max(error.item(), 1e-9))
-        return reconstruction + KL_WEIGHT * kl, {"psnr": float(decibel), "kl": kl.item()}
+        figures = {"psnr": decibel(error.item()), "kl": kl.item()}
+        return reconstruction + KL_WEIGHT * kl, figures
 
 
 def _decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
     """Decode unscaled latents, with gradients if they are enabled."""
     return cast(Any, autoencoder).decode(latents, return_dict=False)[0]
+
+
+def decibel(squared_error: float) -> float:
+    """Return the PSNR in dB of a mean squared error of pictures in [-1, 1]; 96 at most."""
+    return 10 * float(np.log10(4 / max(squared_error, 1e-9)))
 
 
 @torch.no_grad()
@@ -159,8 +164,7 @@ def reconstruction_psnr(autoencoder: AutoencoderKL, pictures: Tensor) -> float:
     values: list[float] = []
     for picture in pictures.split(1):
         decoded = _decode(autoencoder, encode(autoencoder, picture))
-        error = F.mse_loss(decoded.clamp(-1, 1), picture).item()
-        values.append(10 * float(np.log10(4 / error)))
+        values.append(decibel(F.mse_loss(decoded.clamp(-1, 1), picture).item()))
     return float(np.mean(values))
 
 

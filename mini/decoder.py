@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mini.autoencoder import decibel
 from mini.doll_latents import TRAINING_SEEDS, inference_mask
 from ootd_core.checkpoints.networks import Networks
 from ootd_core.datasets.paper_dolls.sample import DollSample, draw_sample
 from ootd_core.images.tensors import to_tensor
-from ootd_core.latents import encode_scaled
+from ootd_core.latents import decode, encode_scaled
 from ootd_core.pipeline import TryOnPipeline
 from ootd_core.request import TryOnRequest
 from ootd_core.sampling import Speed, sampling_of
@@ -26,6 +26,7 @@ from ootd_core.sampling import Speed, sampling_of
 FIRST_DOLL = TRAINING_SEEDS + 60_000
 """UNets paint a doll that they were trained on too well: these come behind theirs."""
 GUIDANCE_SCALES = (1.0, 1.5, 2.0)
+"""Of the try-ons, so that the decoder knows weak and usual guidance."""
 
 
 class DecoderTask:
@@ -59,13 +60,11 @@ class DecoderTask:
         truths = torch.cat([to_tensor(doll.truth) for doll in (*dressed, *others)])
         with torch.no_grad():
             encoded = encode_scaled(self.networks.vae, truths[self.half :])
-        scaled = torch.cat([self._try_ons(dressed), encoded])
-        unscaled = scaled / self.networks.vae.config["scaling_factor"]
-        decoded = cast(Any, self.networks.vae).decode(unscaled, return_dict=False)[0]
-        errors = F.mse_loss(decoded, truths, reduction="none").flatten(1).mean(1)
-        halves = zip(("psnr_try_on", "psnr_true"), errors.split(self.half), strict=True)
-        decibel = {name: 10 * np.log10(4 / half.mean().item()) for name, half in halves}
-        return F.smooth_l1_loss(decoded, truths, beta=0.2), decibel
+        decoded = decode(self.networks.vae, torch.cat([self._try_ons(dressed), encoded]))
+        halves = zip(decoded.split(self.half), truths.split(self.half), strict=True)
+        try_on, true = (decibel(F.mse_loss(made, truth).item()) for made, truth in halves)
+        loss = F.smooth_l1_loss(decoded, truths, beta=0.2)
+        return loss, {"psnr_try_on": try_on, "psnr_true": true}
 
     def _draw(self, number: int) -> DollSample:
         height, width = self.size
